@@ -1,0 +1,126 @@
+//! Waiting: until a resource is ready, until it is gone, and between two tries.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Held, Run, label};
+use crate::console::human;
+use crate::error::{Error, Kind, Result};
+use crate::resource::{Health, Resource};
+
+/// How often a long wait says that it lives.
+const SAY_EVERY: Duration = Duration::from_secs(15);
+/// Bounds of the pause between two looks at something that takes its time.
+const POLL: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+/// The first look comes sooner: what was asked for is often there by then.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+/// First and longest pause between two tries of one call.
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// How long a new role, group or subnet may take to show everywhere. IAM says "seconds"; providers allow two minutes.
+const LAG: Duration = Duration::from_secs(120);
+/// How long an id that this run made may be "not found": EC2 asks for exponential backoff and shows it within seconds.
+const NOT_FOUND: Duration = Duration::from_secs(20);
+
+/// Pauses between the tries of one call: longer each time, and not for ever.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    start: Instant,
+    delay: Duration,
+}
+
+impl Backoff {
+    pub(super) fn new() -> Self {
+        Self { start: Instant::now(), delay: RETRY.0 }
+    }
+
+    /// Returns the next pause, none when it is time to give up.
+    pub(super) fn next(&mut self, kind: Kind) -> Option<Duration> {
+        let limit = if matches!(kind, Kind::NotFound | Kind::AlreadyExists) { NOT_FOUND } else { LAG };
+        if self.start.elapsed() >= limit {
+            return None;
+        }
+        let delay = self.delay;
+        self.delay = (delay * 2).min(RETRY.1);
+        Some(delay)
+    }
+}
+
+/// One wait: its progress lines, its polls and its end.
+pub(super) struct Wait<'r> {
+    run: &'r Run<'r>,
+    what: String,
+    usual: &'static str,
+    patience: Duration,
+    start: Instant,
+    said: Instant,
+    looks: u32,
+}
+
+impl<'r> Wait<'r> {
+    /// Starts a wait for `what`: `NAT gateway prod-nat-us-east-1a to be available`.
+    pub(super) fn new(run: &'r Run<'_>, what: String, usual: &'static str, patience: Duration) -> Self {
+        let now = Instant::now();
+        Self { run, what, usual, patience, start: now, said: now, looks: 0 }
+    }
+
+    /// Sleeps until the next look: a twentieth of the time waited so far, so that the end is noticed within 5 per cent.
+    ///
+    /// # Errors
+    /// [`Kind::TimedOut`] when patience is at its end; the reason of an order to stop.
+    pub(super) async fn pause(&mut self, state: &str) -> Result<()> {
+        let waited = self.start.elapsed();
+        if waited >= self.patience {
+            return Err(Error::new(
+                Kind::TimedOut,
+                format!("still {state} after {}, usual is {}", human(waited), self.usual),
+            )
+            .hint("it goes on without us; run the same line again to go on waiting"));
+        }
+        let mut left = if self.looks == 0 { FIRST_LOOK } else { (waited / 20).clamp(POLL.0, POLL.1) };
+        self.looks += 1;
+        while left > Duration::ZERO {
+            let quiet = SAY_EVERY.saturating_sub(self.said.elapsed());
+            if quiet.is_zero() {
+                self.said = Instant::now();
+                let waited = human(self.start.elapsed());
+                let line = format!("waiting for {}: {state} for {waited}, usual is {}", self.what, self.usual);
+                self.run.console.say("waiting", &line);
+                continue;
+            }
+            let nap = left.min(quiet);
+            self.run.pause(nap).await?;
+            left -= nap;
+        }
+        Ok(())
+    }
+}
+
+impl Run<'_> {
+    pub(super) async fn wait_until_ready<R: Resource>(&self, api: &R::Api, held: &Held<R>) -> Result<R::Live> {
+        let resource = &held.resource;
+        let mut wait = Wait::new(self, label(&**resource), R::USUAL, R::PATIENCE);
+        let mut live = held.live.clone();
+        let mut waited = false;
+        loop {
+            match resource.health(&live) {
+                Health::Ready => {
+                    if waited {
+                        let line = format!("{} is ready after {}", label(&**resource), human(wait.start.elapsed()));
+                        self.console.say("ready", &line);
+                    }
+                    return Ok(live);
+                }
+                Health::Failed(reason) => return Err(resource.failure(&live, reason)),
+                Health::Pending(state) => wait.pause(&state).await?,
+            }
+            waited = true;
+            resource.forget();
+            live = match self.find(api, resource).await? {
+                Some(live) => live,
+                // Made by this run and not listed yet, or deleted by somebody else: the patience decides.
+                None => live,
+            };
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Names: of the stack, the account, the region, the groups, the roles, the load balancer and the cluster.
+
+use std::collections::BTreeMap;
+
+use super::{Mistake, one_of};
+use crate::stack::Stack;
+use crate::stack::pointer::pointer;
+
+/// Longest name of a stack: names are made from it, and `NAME-private-REGIONa` must still be readable.
+const STACK_NAME: usize = 40;
+
+/// Characters of a name that is too long that are shown.
+const SHOWN: usize = 24;
+
+/// Values that CloudWatch Logs takes, in days. Source: `PutRetentionPolicy`, `retentionInDays`.
+const RETENTION_DAYS: [i32; 22] =
+    [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
+
+/// Says what a kind of name may look like.
+pub(super) struct Rule {
+    /// What it is the name of
+    pub what: &'static str,
+    /// Greatest number of characters
+    pub longest: usize,
+    /// Whether a character may be in it
+    pub allowed: fn(char) -> bool,
+    /// The same in words
+    pub allowed_words: &'static str,
+    /// Whether it may neither start nor end with a hyphen
+    pub no_outer_hyphen: bool,
+}
+
+/// Source: `CreateLoadBalancer`, `Name`.
+const LOAD_BALANCER: Rule = Rule { what: "load balancer name", ..TARGET_GROUP };
+
+/// Source: `CreateTargetGroup`, `Name`.
+pub(super) const TARGET_GROUP: Rule = Rule {
+    what: "target group name",
+    longest: 32,
+    allowed: |c| c.is_ascii_alphanumeric() || c == '-',
+    allowed_words: "letters, digits and hyphens",
+    no_outer_hyphen: true,
+};
+
+/// Source: `CreateRole`, `RoleName`; 64 characters by IAM's quotas.
+pub(super) const ROLE: Rule = Rule {
+    what: "role name",
+    longest: 64,
+    allowed: |c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c),
+    allowed_words: "letters, digits and _+=,.@-",
+    no_outer_hyphen: false,
+};
+
+/// Source: `PutRolePolicy`, `PolicyName`; 128 characters by IAM's quotas.
+const POLICY: Rule = Rule { what: "policy name", longest: 128, ..ROLE };
+
+/// Source: `CreateRole`, `Description`: at most 1000 characters of printable Latin-1.
+const ROLE_DESCRIPTION: Rule = Rule {
+    what: "role description",
+    longest: 1000,
+    allowed: |c| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{7e}' | '\u{a1}'..='\u{ff}'),
+    allowed_words: "printable Latin-1 characters",
+    no_outer_hyphen: false,
+};
+
+/// Source: `CreateSecurityGroup`, `GroupName`.
+const SECURITY_GROUP: Rule = Rule {
+    what: "security group name",
+    longest: 255,
+    allowed: |c| c.is_ascii_alphanumeric() || " ._-:/()#,@[]+=&;{}!$*".contains(c),
+    allowed_words: "letters, digits, spaces and ._-:/()#,@[]+=&;{}!$*",
+    no_outer_hyphen: false,
+};
+
+/// Source: `CreateSecurityGroup`, `Description`.
+const SECURITY_GROUP_DESCRIPTION: Rule = Rule { what: "security group description", ..SECURITY_GROUP };
+
+/// Source: `CreateCluster`, `clusterName`.
+const CLUSTER: Rule = Rule { what: "cluster name", ..ECS };
+
+/// Source: `CreateService`, `serviceName`; `RegisterTaskDefinition`, `family`; `ContainerDefinition`, `name`.
+pub(super) const ECS: Rule = Rule {
+    what: "name",
+    longest: 255,
+    allowed: |c| c.is_ascii_alphanumeric() || c == '-' || c == '_',
+    allowed_words: "letters, digits, hyphens and underscores",
+    no_outer_hyphen: false,
+};
+
+/// Source: EC2's tag restrictions, on the value of a tag.
+const VPC: Rule = Rule {
+    what: "VPC name",
+    longest: 256,
+    allowed: |c| c.is_alphanumeric() || " _.:/=+-@".contains(c),
+    allowed_words: "letters, digits, spaces and _.:/=+-@",
+    no_outer_hyphen: false,
+};
+
+/// Our own: what every name that is made from it accepts.
+const STACK: Rule = Rule {
+    what: "stack name",
+    longest: STACK_NAME,
+    allowed: |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-',
+    allowed_words: "lower-case letters, digits and hyphens",
+    no_outer_hyphen: true,
+};
+
+impl Rule {
+    /// Returns what is wrong with a name, none if nothing.
+    pub(super) fn broken(&self, name: &str) -> Option<String> {
+        let Self { what, longest, allowed, allowed_words, no_outer_hyphen } = self;
+        let length = name.chars().count();
+        if name.is_empty() {
+            return Some(format!("the {what} is empty"));
+        }
+        if length > *longest {
+            let start: String = name.chars().take(SHOWN).collect();
+            return Some(format!("the {what} `{start}…` has {length} characters, at most {longest} are allowed"));
+        }
+        if let Some(bad) = name.chars().find(|&c| !allowed(c)) {
+            return Some(format!("the {what} `{name}` holds {bad:?}, only {allowed_words} are allowed"));
+        }
+        (*no_outer_hyphen && (name.starts_with('-') || name.ends_with('-')))
+            .then(|| format!("the {what} `{name}` starts or ends with a hyphen"))
+    }
+}
+
+/// Checks the names that stand outside the layers' own checks.
+pub(super) fn check(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake>) {
+    let mut name = |rule: &Rule, segments: &[&str], value: &str| {
+        let broken = rule.broken(value);
+        let fine = broken.is_none();
+        found.extend(broken.map(|message| Mistake::value(pointer(segments), message)));
+        fine
+    };
+    let fine = name(&STACK, &["name"], &stack.name);
+    name(&VPC, &["net", "vpc_name"], &stack.vpc_name());
+    if let Some(cluster) = &stack.cluster.name {
+        name(&CLUSTER, &["cluster", "name"], cluster);
+    }
+    name(&ROLE, &["iam", "execution_role"], &stack.iam.execution_role);
+    name(&POLICY, &["iam", "parameter_policy"], &stack.iam.parameter_policy);
+    name(&ROLE_DESCRIPTION, &["iam", "execution_role_description"], &stack.iam.execution_role_description);
+    let balancer = name(&LOAD_BALANCER, &["alb", "name"], &stack.alb.name);
+    for (key, value) in [
+        ("alb_description", &stack.sg.alb_description),
+        ("tasks_description", &stack.sg.tasks_description),
+        ("db_description", &stack.sg.db_description),
+    ] {
+        name(&SECURITY_GROUP_DESCRIPTION, &["sg", key], value);
+    }
+    if fine && !stack.name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        found.push(Mistake::value("/name", format!("the stack name `{}` does not start with a letter", stack.name)));
+    }
+    // Source: CreateLoadBalancer, Name: "must not begin with internal-".
+    if balancer && stack.alb.name.starts_with("internal-") {
+        found.push(Mistake::value("/alb/name", "a load balancer name must not start with `internal-`"));
+    }
+    security_groups(stack, found);
+    account_and_region(stack, found);
+    certificate(stack, region, found);
+    retention(stack, found);
+}
+
+/// Checks the names of the three groups, which EC2 compares without case (`CreateSecurityGroup`, `GroupName`).
+fn security_groups(stack: &Stack, found: &mut Vec<Mistake>) {
+    let names =
+        [("alb_name", &stack.sg.alb_name), ("tasks_name", &stack.sg.tasks_name), ("db_name", &stack.sg.db_name)];
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    for (key, name) in names {
+        let place = pointer(&["sg", key]);
+        if let Some(message) = SECURITY_GROUP.broken(name) {
+            found.push(Mistake::value(&place, message));
+        } else if name.starts_with("sg-") {
+            found.push(Mistake::value(&place, "a security group name must not start with `sg-`"));
+        }
+        if let Some(other) = seen.insert(name.to_lowercase(), key) {
+            let message = format!("`sg.{other}` and `sg.{key}` are the same name `{name}`");
+            found.push(Mistake::value(place, message).related(&["sg", other]));
+        }
+    }
+}
+
+fn account_and_region(stack: &Stack, found: &mut Vec<Mistake>) {
+    let twelve = |account: &&String| account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some(account) = stack.account.as_ref().filter(|account| !twelve(account)) {
+        found.push(Mistake::value("/account", format!("an AWS account is twelve digits, found `{account}`")));
+    }
+    if let Some(region) = stack.region.as_ref().filter(|region| !is_region(region)) {
+        let mistake = Mistake::value("/region", format!("`{region}` is not the name of an AWS region"));
+        let zone = region.strip_suffix(|c: char| c.is_ascii_lowercase()).filter(|rest| is_region(rest));
+        found.push(match zone {
+            Some(rest) => mistake.hint(format!("that is a zone; its region is `{rest}`")),
+            None => mistake.hint("a region is written like `us-east-1` or `us-gov-west-1`"),
+        });
+    }
+}
+
+/// Says whether a text is written like a region.
+///
+/// The SDK's partitions take `\w+-\w+-\d+` after a prefix of theirs; which regions there are changes from year to year.
+pub(super) fn is_region(text: &str) -> bool {
+    let words: Vec<&str> = text.split('-').collect();
+    let [names @ .., number] = words.as_slice() else { return false };
+    (2..=3).contains(&names.len())
+        && names.iter().all(|name| name.len() >= 2 && name.bytes().all(|byte| byte.is_ascii_lowercase()))
+        && (1..=2).contains(&number.len())
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn certificate(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake>) {
+    let Some(arn) = &stack.alb.certificate_arn else { return };
+    let place = "/alb/certificate_arn";
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let ["arn", partition, "acm", its_region, account, resource] = parts.as_slice() else {
+        let hint = "an ACM certificate is `arn:aws:acm:REGION:ACCOUNT:certificate/ID`";
+        found.push(Mistake::value(place, format!("`{arn}` is not the ARN of an ACM certificate")).hint(hint));
+        return;
+    };
+    let id = resource.strip_prefix("certificate/").unwrap_or_default();
+    let digits = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    if !partition.starts_with("aws") || !is_region(its_region) || !digits || id.is_empty() || id.contains([' ', '/']) {
+        let hint = "an ACM certificate is `arn:aws:acm:REGION:ACCOUNT:certificate/ID`";
+        found.push(Mistake::value(place, format!("`{arn}` is not the ARN of an ACM certificate")).hint(hint));
+        return;
+    }
+    // A load balancer takes certificates of its own region only (ELB's guide, "SSL certificates for your ALB").
+    if let Some(region) = region.filter(|region| region != its_region) {
+        found.push(
+            Mistake::value(place, format!("the certificate is in {its_region}, the load balancer in {region}"))
+                .hint(format!("request or import the certificate in {region}"))
+                .related(&["region"]),
+        );
+    }
+    if let Some(own) = stack.account.as_deref().filter(|own| own != account) {
+        found.push(
+            Mistake::value(place, format!("the certificate belongs to account {account}, the stack to {own}"))
+                .related(&["account"]),
+        );
+    }
+}
+
+fn retention(stack: &Stack, found: &mut Vec<Mistake>) {
+    let days = stack.cluster.log_retention_days;
+    if !RETENTION_DAYS.contains(&days) {
+        let nearest = RETENTION_DAYS.iter().min_by_key(|&&value| i64::from(value).abs_diff(i64::from(days)));
+        found.push(
+            Mistake::value("/cluster/log_retention_days", format!("CloudWatch Logs keeps nothing for {days} days"))
+                .hint(format!(
+                    "the nearest that it has is {}; it has {}",
+                    nearest.copied().unwrap_or(30),
+                    one_of(RETENTION_DAYS).replace('`', "")
+                )),
+        );
+    }
+}

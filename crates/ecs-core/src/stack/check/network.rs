@@ -1,0 +1,178 @@
+//! The network: the VPC's range, the zones, the subnets, and who may reach the load balancer.
+
+use std::collections::BTreeMap;
+
+use ipnet::Ipv4Net;
+
+use super::Mistake;
+use super::names::is_region;
+use crate::stack::Stack;
+use crate::stack::pointer::pointer;
+
+/// Longest and shortest range that EC2 takes for a VPC or a subnet. Source: `CreateVpc`, `CreateSubnet`, `CidrBlock`.
+const EC2_RANGE: std::ops::RangeInclusive<u8> = 16..=28;
+
+/// Shortest range of a VPC whose subnets are computed: below it they would not fit into four bits.
+const COMPUTED_RANGE: u8 = 24;
+
+/// Inbound rules of a security group, by EC2's default quota; each source makes one for port 80 and one for port 443.
+const INBOUND_RULES: usize = 60;
+
+/// Checks the network.
+pub(super) fn check(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake>) {
+    vpc(stack, found);
+    zones(stack, region, found);
+    subnets(stack, found);
+    sources(stack, found);
+}
+
+fn vpc(stack: &Stack, found: &mut Vec<Mistake>) {
+    let net = &stack.net;
+    let cidr = net.cidr;
+    host_bits("/net/cidr", cidr, found);
+    let given = net.public_cidrs.is_some() && net.private_cidrs.is_some();
+    let shortest = if given { *EC2_RANGE.end() } else { COMPUTED_RANGE };
+    if cidr.prefix_len() < *EC2_RANGE.start() || cidr.prefix_len() > shortest {
+        let mistake = Mistake::value("/net/cidr", format!("a VPC has a range of /16 to /{shortest}, found {cidr}"));
+        found.push(if EC2_RANGE.contains(&cidr.prefix_len()) {
+            mistake.hint("down to /28 with both `public_cidrs` and `private_cidrs` given")
+        } else {
+            mistake
+        });
+    }
+}
+
+fn zones(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake>) {
+    let zones = &stack.net.zones;
+    if zones.len() < 2 {
+        // Source: CreateLoadBalancer, Subnets: "You must specify subnets from at least two Availability Zones".
+        let message = format!("a load balancer and a database need two zones or more, found {}", zones.len());
+        found.push(Mistake::value("/net/zones", message));
+    }
+    // Without a known region, the first full name tells which one the others must be in.
+    let of_zone =
+        |zone: &str| zone.strip_suffix(|c: char| c.is_ascii_lowercase()).filter(|r| is_region(r)).map(String::from);
+    let region = region.filter(|region| is_region(region)).map(String::from);
+    let expected = region.or_else(|| zones.iter().find_map(|zone| of_zone(zone)));
+    let mut seen: BTreeMap<char, usize> = BTreeMap::new();
+    for (index, zone) in zones.iter().enumerate() {
+        let place = pointer(&["net", "zones", &index.to_string()]);
+        let letter = zone.chars().last().unwrap_or(' ');
+        let alone = zone.chars().count() == 1 && letter.is_ascii_lowercase();
+        let its_region = of_zone(zone);
+        if !alone && its_region.is_none() {
+            let mistake = Mistake::value(place, format!("`{zone}` is not an availability zone"));
+            found.push(mistake.hint("write a letter such as `a`, or a full name such as `us-east-1a`"));
+            continue;
+        }
+        if let Some(expected) = expected.as_ref().filter(|_| its_region.is_some() && its_region != expected) {
+            found.push(
+                Mistake::value(place, format!("the zone `{zone}` is not in {expected}"))
+                    .hint(format!("write its letter alone, or `{expected}{letter}`"))
+                    .related(&["region"]),
+            );
+            continue;
+        }
+        if let Some(earlier) = seen.insert(letter, index) {
+            let message = format!("the zone `{zone}` is the same as `{}`", zones[earlier]);
+            found.push(Mistake::value(place, message));
+        }
+    }
+}
+
+fn subnets(stack: &Stack, found: &mut Vec<Mistake>) {
+    let net = &stack.net;
+    let count = net.zones.len();
+    let [public, private] = net.cidrs();
+    let given = [("public_cidrs", net.public_cidrs.is_some()), ("private_cidrs", net.private_cidrs.is_some())];
+    let mut subnets: Vec<(&str, bool, usize, Ipv4Net)> = Vec::new();
+    for ((key, given), cidrs) in given.into_iter().zip([public, private]) {
+        if given && cidrs.len() != count {
+            let ranges = if cidrs.len() == 1 { "1 range".to_owned() } else { format!("{} ranges", cidrs.len()) };
+            let message = format!("{ranges} for {count} zones: one for each is needed");
+            found.push(Mistake::value(pointer(&["net", key]), message).related(&["net", "zones"]));
+        }
+        let computable = net.cidr.prefix_len() <= COMPUTED_RANGE && net.cidr.prefix_len() >= *EC2_RANGE.start();
+        if !given && cidrs.len() < count && computable {
+            let tier = key.trim_end_matches("_cidrs");
+            found.push(
+                Mistake::value(
+                    "/net/cidr",
+                    format!("{} has no room for the {tier} subnets of {count} zones", net.cidr),
+                )
+                .hint("give a larger range, or `public_cidrs` and `private_cidrs`")
+                .related(&["net", "zones"]),
+            );
+        }
+        subnets.extend(cidrs.into_iter().enumerate().map(|(index, cidr)| (key, given, index, cidr)));
+    }
+    let vpc = net.cidr.trunc();
+    for (position, &(key, given, index, cidr)) in subnets.iter().enumerate() {
+        let place = pointer(&["net", key, &index.to_string()]);
+        if given {
+            host_bits(&place, cidr, found);
+            if !EC2_RANGE.contains(&cidr.prefix_len()) {
+                found.push(Mistake::value(&place, format!("a subnet has a range of /16 to /28, found {cidr}")));
+            }
+            if !vpc.contains(&cidr.trunc()) {
+                let message = format!("{cidr} is not inside the VPC's range {vpc}");
+                found.push(Mistake::value(&place, message).related(&["net", "cidr"]));
+                continue;
+            }
+        }
+        for &(other_key, other_given, other_index, other) in &subnets[..position] {
+            let overlap = cidr.trunc().contains(&other.trunc()) || other.trunc().contains(&cidr.trunc());
+            if !overlap || !(given || other_given) {
+                continue;
+            }
+            // One of a given and a computed range is a mistake of the given one.
+            let (place, mine, theirs, computed, computed_key) = if given {
+                (place.clone(), cidr, other, !other_given, other_key)
+            } else {
+                (pointer(&["net", other_key, &other_index.to_string()]), other, cidr, true, key)
+            };
+            let mistake = if computed {
+                Mistake::value(place, format!("{mine} overlaps the subnet {theirs}, which is computed"))
+                    .hint(format!("give `{computed_key}` too"))
+                    .related(&["net", "cidr"])
+            } else {
+                Mistake::value(place, format!("{mine} overlaps {theirs} (`{other_key}`)")).related(&[
+                    "net",
+                    other_key,
+                    &other_index.to_string(),
+                ])
+            };
+            found.push(mistake.related(&["net", "zones"]));
+        }
+    }
+}
+
+fn sources(stack: &Stack, found: &mut Vec<Mistake>) {
+    let sources = &stack.sg.alb_sources;
+    let place = "/sg/alb_sources";
+    if sources.is_empty() {
+        let mistake = Mistake::value(place, "nobody may reach the load balancer");
+        found.push(mistake.hint("`0.0.0.0/0` lets everybody in"));
+    }
+    let rules = sources.len() * stack.alb_ports().len();
+    if rules > INBOUND_RULES {
+        let message =
+            format!("{} sources make {rules} rules, a security group has at most {INBOUND_RULES}", sources.len());
+        found.push(Mistake::value(place, message));
+    }
+    for (index, source) in sources.iter().enumerate() {
+        let place = pointer(&["sg", "alb_sources", &index.to_string()]);
+        host_bits(&place, *source, found);
+        if sources[..index].contains(source) {
+            found.push(Mistake::value(place, format!("{source} stands here twice")));
+        }
+    }
+}
+
+/// Finds a range that is not a network's address: EC2 changes it silently, or refuses it.
+fn host_bits(place: &str, cidr: Ipv4Net, found: &mut Vec<Mistake>) {
+    if cidr.addr() != cidr.network() {
+        let message = format!("{cidr} has bits set after its first {}", cidr.prefix_len());
+        found.push(Mistake::value(place, message).hint(format!("did you mean `{}`?", cidr.trunc())));
+    }
+}

@@ -1,0 +1,403 @@
+//! The services: names, sizes, images, routing and how they are deployed.
+
+use std::collections::BTreeMap;
+
+use super::names::{ECS, ROLE, Rule, TARGET_GROUP};
+use super::parameters::given_twice;
+use super::{Mistake, list};
+use crate::stack::pointer::pointer;
+use crate::stack::{Service, Stack, fargate};
+
+/// Rules of a load balancer, by ELB's default quota.
+const RULES: usize = 100;
+
+/// Wildcards of a rule's conditions, by ELB's quota.
+const WILDCARDS: usize = 5;
+
+/// Longest path pattern. Source: `PathPatternConditionConfig`, `Values`.
+const PATTERN_LENGTH: usize = 128;
+
+/// Greatest priority of a rule. Source: `CreateRule`, `Priority`.
+const LAST_PRIORITY: i32 = 50_000;
+
+/// Checks the services.
+pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
+    for (key, service) in &stack.services {
+        if self::key(key, found) {
+            names(key, service, found);
+            repository(key, service, found);
+        }
+        image(key, service, found);
+        size(key, service, found);
+        deployment(key, service, found);
+        autoscaling(key, service, found);
+        variables(key, service, found);
+        routing(stack, key, service, found);
+    }
+    default_service(stack, found);
+    unique(stack, found);
+    let rules = stack.services.values().filter(|service| service.path.is_some()).count();
+    if rules > RULES {
+        let message = format!("{rules} services have a path, a load balancer has at most {RULES} rules");
+        found.push(Mistake::key("/services", message));
+    }
+}
+
+/// Checks the short name that names are made from.
+fn key(key: &str, found: &mut Vec<Mistake>) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let fine = key.starts_with(|c: char| c.is_ascii_lowercase()) && key.chars().all(allowed) && !key.ends_with('-');
+    if !fine {
+        found.push(
+            Mistake::key(pointer(&["services", key]), format!("`{key}` cannot be the short name of a service"))
+                .hint("lower-case letters, digits and hyphens, a letter first: names are made from it"),
+        );
+    }
+    fine
+}
+
+/// Checks the names that are given and those that are made from the key.
+fn names(key: &str, service: &Service, found: &mut Vec<Mistake>) {
+    let rule = |what: &'static str| Rule { what, ..ECS };
+    for (rule, member, name, given) in [
+        (rule("service name"), "name", service.service_name(key), service.name.is_some()),
+        (rule("task definition family"), "family", service.family(key), service.family.is_some()),
+        (rule("container name"), "container", service.container(key), service.container.is_some()),
+        (TARGET_GROUP, "target_group", service.target_group(key), service.target_group.is_some()),
+        (ROLE, "task_role", service.task_role(key), service.task_role.is_some()),
+    ] {
+        let Some(message) = rule.broken(&name) else { continue };
+        let place = pointer(&["services", key, member]);
+        let mistake = Mistake::value(place, message);
+        found.push(if given {
+            mistake
+        } else {
+            mistake.hint(format!("it is made from the short name; give `{member}`"))
+        });
+    }
+    let group = service.log_group(key);
+    // Source: CreateLogGroup.
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-/.#".contains(c);
+    let problem = if group.is_empty() {
+        Some("is empty".to_owned())
+    } else if group.len() > 512 {
+        Some(format!("has {} characters, at most 512 are allowed", group.len()))
+    } else if group.starts_with("aws/") {
+        Some("starts with `aws/`, which AWS keeps for itself".to_owned())
+    } else {
+        let bad = group.chars().find(|&c| !allowed(c));
+        bad.map(|bad| format!("holds {bad:?}, only letters, digits and _-/.# are allowed"))
+    };
+    let place = pointer(&["services", key, "log_group"]);
+    found.extend(problem.map(|problem| Mistake::value(place, format!("the log group `{group}` {problem}"))));
+}
+
+fn image(key: &str, service: &Service, found: &mut Vec<Mistake>) {
+    let at = |member: &str| pointer(&["services", key, member]);
+    if service.image.is_some() && service.repository.is_some() {
+        found.push(
+            Mistake::value(at("repository"), "`image` and `repository` exclude each other")
+                .hint("`image` is a full reference, `repository` one that this stack makes")
+                .related(&["services", key, "image"]),
+        );
+    }
+    if let Some(image) = &service.image {
+        // Source: ContainerDefinition, image: at most 255 characters.
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_:./#@".contains(c);
+        if image.is_empty() || image.len() > 255 || !image.chars().all(allowed) {
+            let mistake = Mistake::value(at("image"), format!("`{image}` is not an image reference"));
+            found.push(mistake.hint("write it like `public.ecr.aws/nginx/nginx:1.29`"));
+        }
+    }
+    // Source: the OCI distribution specification, "Pulling manifests": a tag's pattern.
+    let tag = &service.tag;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    if tag.is_empty() || tag.len() > 128 || !tag.chars().all(allowed) || tag.starts_with(['.', '-']) {
+        let mistake = Mistake::value(at("tag"), format!("`{tag}` is not an image tag"));
+        found.push(mistake.hint("letters, digits and _.- , at most 128, not starting with a period or hyphen"));
+    }
+}
+
+fn repository(key: &str, service: &Service, found: &mut Vec<Mistake>) {
+    let Some(name) = service.repository(key) else { return };
+    let Some(problem) = repository_problem(&name) else { return };
+    let place = pointer(&["services", key, "repository"]);
+    let mistake = Mistake::value(place, format!("the repository name `{name}` {problem}"));
+    found.push(mistake.related(&["services", key, "image"]));
+}
+
+/// Returns what is wrong with a repository's name.
+///
+/// Source: `CreateRepository`, `repositoryName`: it starts with a letter, and matches
+/// `(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*`, 2 to 256 characters.
+fn repository_problem(name: &str) -> Option<String> {
+    if !(2..=256).contains(&name.len()) {
+        return Some(format!("has {} characters, 2 to 256 are allowed", name.len()));
+    }
+    if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        return Some("does not start with a lower-case letter".to_owned());
+    }
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c);
+    if let Some(bad) = name.chars().find(|&c| !allowed(c)) {
+        let hint = if bad == ':' { " (a tag goes into `tag`)" } else { "" };
+        return Some(format!("holds {bad:?}, only lower-case letters, digits and ._-/ are allowed{hint}"));
+    }
+    let words = name.split(['.', '_', '-', '/']);
+    words.into_iter().any(str::is_empty).then(|| "has two of ._-/ in a row, or one at its end".to_owned())
+}
+
+fn size(key: &str, service: &Service, found: &mut Vec<Mistake>) {
+    let (cpu, memory) = (service.cpu, service.memory);
+    if fargate::is_offered(cpu, memory) {
+        return;
+    }
+    let (near_cpu, near_memory) = fargate::nearest(cpu, memory);
+    let nearest = format!("the nearest that it has is `cpu = {near_cpu}` with `memory = {near_memory}`");
+    let options = fargate::memory_options(cpu);
+    let (member, other, message, range) = match (options.as_slice(), options.last()) {
+        ([least, second, ..], Some(greatest)) => {
+            let step = options.get(2).map_or(second - least, |third| third - second);
+            let range = if options.len() <= 4 {
+                format!("; {cpu} CPU units go with {} MiB", list(&options, "or").replace('`', ""))
+            } else {
+                format!("; {cpu} CPU units go with {least} to {greatest} MiB by {step}")
+            };
+            ("memory", "cpu", format!("Fargate has no {cpu} CPU units with {memory} MiB"), range)
+        }
+        _ => ("cpu", "memory", format!("Fargate has no {cpu} CPU units"), String::new()),
+    };
+    found.push(
+        Mistake::value(pointer(&["services", key, member]), message)
+            .hint(format!("{nearest}{range}"))
+            .related(&["services", key, other]),
+    );
+}
+
+/// Checks that a rolling deployment can move at all.
+///
+/// Source: `DeploymentConfiguration`: the least number of tasks is rounded up, the greatest down.
+fn deployment(key: &str, service: &Service, found: &mut Vec<Mistake>) {
+    let (minimum, maximum) = (service.minimum_healthy_percent, service.maximum_percent);
+    let at = |member: &str| pointer(&["services", key, member]);
+    let (least, most) = (["services", key, "minimum_healthy_percent"], ["services", key, "maximum_percent"]);
+    if !(0..=100).contains(&minimum) {
+        found.push(Mistake::value(at(least[2]), format!("expected 0 to 100 per cent, found {minimum}")));
+        return;
+    }
+    if maximum < 100 {
+        found.push(Mistake::value(at(most[2]), format!("expected 100 per cent or more, found {maximum}")));
+        return;
+    }
+    let (minimum, maximum) = (u64::from(minimum.unsigned_abs()), u64::from(maximum.unsigned_abs()));
+    let scaled = service.autoscaling.as_ref().map(|autoscaling| autoscaling.min);
+    let counts = [Some(service.desired), scaled].into_iter().flatten().map(u64::from).filter(|&tasks| tasks > 0);
+    let stuck = |tasks: &u64| (tasks * minimum).div_ceil(100) >= *tasks && tasks * maximum / 100 <= *tasks;
+    let Some(tasks) = counts.min().filter(stuck) else { return };
+    // The least percentage that lets one more task start.
+    let enough = (100 * (tasks + 1)).div_ceil(tasks);
+    let words = if tasks == 1 { "1 task".to_owned() } else { format!("{tasks} tasks") };
+    found.push(
+        Mistake::value(
+            at(most[2]),
+            format!(
+                "no deployment could ever move: with {words}, {minimum} to {maximum} % lets none stop and none start"
+            ),
+        )
+        .hint(format!("at least `maximum_percent = {enough}`, or a lower `minimum_healthy_percent`"))
+        .related(&least)
+        .related(&["services", key, "desired"])
+        .related(&["services", key, "autoscaling"]),
+    );
+}
+
+fn autoscaling(key: &str, service: &Service, found: &mut Vec<Mistake>) {
+    let Some(autoscaling) = &service.autoscaling else { return };
+    let place = |member: &str| pointer(&["services", key, "autoscaling", member]);
+    if autoscaling.min == 0 {
+        // Source: Application Auto Scaling's guide, "Target tracking": no metric data at zero tasks, so no way back.
+        found.push(Mistake::value(place("min"), "autoscaling cannot start a service that has no task"));
+    }
+    if autoscaling.max < autoscaling.min {
+        let message =
+            format!("the greatest number of tasks, {}, is below the least, {}", autoscaling.max, autoscaling.min);
+        found.push(Mistake::value(place("max"), message).related(&["services", key, "autoscaling", "min"]));
+    }
+    if autoscaling.cpu.is_none() && autoscaling.memory.is_none() && autoscaling.requests_per_target.is_none() {
+        let mut mistake = Mistake::key(
+            pointer(&["services", key, "autoscaling"]),
+            format!("the autoscaling of `{key}` has no target"),
+        )
+        .hint("give one or more of `cpu`, `memory` and `requests_per_target`");
+        for member in ["cpu", "memory", "requests_per_target"] {
+            mistake = mistake.related(&["services", key, "autoscaling", member]);
+        }
+        found.push(mistake);
+    }
+}
+
+fn variables(key: &str, service: &Service, found: &mut Vec<Mistake>) {
+    for (member, variables) in [("environment", &service.environment), ("secrets", &service.secrets)] {
+        for variable in variables.keys() {
+            let bad = |c: char| c == '=' || c.is_whitespace() || c.is_control();
+            if variable.is_empty() || variable.contains(bad) {
+                let place = pointer(&["services", key, member, variable]);
+                let message = format!("{variable:?} cannot be the name of an environment variable");
+                found.push(Mistake::key(place, message).hint("no space and no `=` in it"));
+            }
+        }
+    }
+    for variable in given_twice(service) {
+        let place = pointer(&["services", key, "secrets", variable]);
+        found.push(
+            Mistake::key(place, format!("`{variable}` is in `environment` and in `secrets`"))
+                .hint("ECS takes each variable once")
+                .related(&["services", key, "environment", variable]),
+        );
+    }
+}
+
+fn routing(stack: &Stack, key: &str, service: &Service, found: &mut Vec<Mistake>) {
+    let at = |member: &str| pointer(&["services", key, member]);
+    if let Some(problem) = health_path_problem(&service.health_path) {
+        found.push(Mistake::value(at("health_path"), format!("the health path `{}` {problem}", service.health_path)));
+    }
+    match (&service.path, service.priority) {
+        (Some(_), None) => found.push(
+            Mistake::value(at("path"), format!("the path of `{key}` has no `priority`"))
+                .hint(format!("`priority = {}` is free", free_priority(stack)))
+                .related(&["services", key, "priority"]),
+        ),
+        (None, Some(_)) => found.push(
+            Mistake::key(at("priority"), "a priority without a `path`")
+                .hint("the service without a path takes what no rule matches, and has no priority")
+                .related(&["services", key, "path"]),
+        ),
+        (Some(_), Some(_)) | (None, None) => {}
+    }
+    let Some(path) = &service.path else { return };
+    // Source: RuleCondition, Values.
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.$/~\"'@:+&*?".contains(c);
+    let wildcards = path.matches(['*', '?']).count();
+    let problem = if path.len() > PATTERN_LENGTH {
+        Some(format!("has {} characters, at most {PATTERN_LENGTH} are allowed", path.len()))
+    } else if let Some(bad) = path.chars().find(|&c| !allowed(c)) {
+        Some(format!("holds {bad:?}, only letters, digits and _-.$/~\"'@:+&*? are allowed"))
+    } else if !path.starts_with(['/', '*', '?']) {
+        Some("does not start with a slash, so it matches nothing".to_owned())
+    } else if wildcards > WILDCARDS {
+        Some(format!("has {wildcards} wildcards, a rule has at most {WILDCARDS}"))
+    } else {
+        None
+    };
+    found.extend(problem.map(|problem| Mistake::value(at("path"), format!("the path pattern `{path}` {problem}"))));
+}
+
+/// Source: `CreateTargetGroup`, `HealthCheckPath`: 1 to 1024 characters.
+fn health_path_problem(path: &str) -> Option<&'static str> {
+    if !path.starts_with('/') {
+        Some("does not start with a slash")
+    } else if path.len() > 1024 {
+        Some("has more than 1024 characters")
+    } else if path.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        Some("holds a space")
+    } else {
+        None
+    }
+}
+
+/// Returns a priority that no service has: the next hundred, or else the first that is free.
+fn free_priority(stack: &Stack) -> i32 {
+    let taken = || stack.services.values().filter_map(|service| service.priority);
+    let next = taken().max().map_or(100, |last| last.saturating_div(100).saturating_add(1).saturating_mul(100));
+    if (1..=LAST_PRIORITY).contains(&next) {
+        return next;
+    }
+    (1..=LAST_PRIORITY).find(|free| taken().all(|priority| priority != *free)).unwrap_or(1)
+}
+
+fn default_service(stack: &Stack, found: &mut Vec<Mistake>) {
+    let keys: Vec<&str> =
+        stack.services.iter().filter(|(_, service)| service.path.is_none()).map(|(key, _)| key.as_str()).collect();
+    if keys.is_empty() {
+        let message = if stack.services.is_empty() {
+            "a stack needs a service"
+        } else {
+            "every service has a path: one without must take everything else"
+        };
+        let mut mistake = Mistake::key("/services", message);
+        for key in stack.services.keys() {
+            mistake = mistake.related(&["services", key, "path"]);
+        }
+        found.push(mistake);
+    }
+    if keys.len() < 2 {
+        return;
+    }
+    for key in &keys {
+        let others = list(keys.iter().filter(|other| *other != key), "and");
+        let verb = if keys.len() == 2 { "has" } else { "have" };
+        let mut mistake = Mistake::key(
+            pointer(&["services", key]),
+            format!("`{key}` has no path, and {others} {verb} none either"),
+        )
+        .hint(format!(
+            "only one service takes what no path matches; give the others a `path` and a `priority` ({} is free)",
+            free_priority(stack)
+        ));
+        for key in &keys {
+            mistake = mistake.related(&["services", key, "path"]);
+        }
+        found.push(mistake);
+    }
+}
+
+/// Finds what only one service may have.
+fn unique(stack: &Stack, found: &mut Vec<Mistake>) {
+    type Of = fn(&str, &Service) -> Option<String>;
+    let members: [(&str, &str, Of); 6] = [
+        ("name", "service name", |key, service| Some(service.service_name(key))),
+        ("family", "task definition family", |key, service| Some(service.family(key))),
+        ("target_group", "target group", |key, service| Some(service.target_group(key))),
+        // Two services with one role would each want it described as its own, and be able to do what the other may.
+        ("task_role", "task role", |key, service| Some(service.task_role(key))),
+        ("path", "path", |_, service| service.path.clone()),
+        ("priority", "priority", |_, service| service.priority.map(|priority| priority.to_string())),
+    ];
+    for (member, what, of) in members {
+        let mut having: BTreeMap<String, Vec<(&str, String)>> = BTreeMap::new();
+        for (key, service) in &stack.services {
+            if let Some(value) = of(key, service) {
+                // IAM compares names without case (`CreateRole`, `RoleName`).
+                let same = if member == "task_role" { value.to_lowercase() } else { value.clone() };
+                having.entry(same).or_default().push((key, value));
+            }
+        }
+        for services in having.values().filter(|services| services.len() > 1) {
+            for (key, value) in services {
+                let others: Vec<&str> = services.iter().map(|(other, _)| *other).filter(|other| other != key).collect();
+                let message = format!("the {what} `{value}` of `{key}` is also that of {}", list(&others, "and"));
+                let mut mistake = Mistake::value(pointer(&["services", key, member]), message);
+                for other in others {
+                    mistake = mistake.related(&["services", other, member]);
+                }
+                if member == "priority" {
+                    mistake = mistake.hint(format!("`priority = {}` is free", free_priority(stack)));
+                }
+                found.push(mistake);
+            }
+        }
+    }
+    let execution = &stack.iam.execution_role;
+    for (key, service) in &stack.services {
+        if service.task_role(key).eq_ignore_ascii_case(execution) {
+            found.push(
+                Mistake::value(
+                    pointer(&["services", key, "task_role"]),
+                    format!("the task role of `{key}` is the execution role `{execution}`"),
+                )
+                .hint("the containers could then read every parameter of the stack")
+                .related(&["iam", "execution_role"]),
+            );
+        }
+    }
+}

@@ -1,0 +1,558 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+/// Returns what is wrong with the default stack after a merge patch, as `place: message (hint)`.
+fn mistakes(patch: &Value) -> Vec<String> {
+    let mut value = serde_json::to_value(Stack::default()).unwrap();
+    json_patch::merge(&mut value, patch);
+    let stack: Stack = serde_json::from_value(value).unwrap();
+    let line = |mistake: Mistake| {
+        let hint = mistake.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+        format!("{}: {}{hint}", dotted(&mistake.pointer), mistake.message)
+    };
+    check(&stack, Some("us-east-1")).into_iter().map(line).collect()
+}
+
+/// Each row: a patch of the default stack, and all that is then wrong.
+#[test]
+fn every_mistake_says_where_what_and_what_to_do() {
+    let rows: &[(Value, &[&str])] = &[
+        (json!({"name": ""}), &["name: the stack name is empty"]),
+        (json!({"name": "1a"}), &["name: the stack name `1a` does not start with a letter"]),
+        (json!({"name": "a-"}), &["name: the stack name `a-` starts or ends with a hyphen"]),
+        (
+            json!({"name": "a".repeat(41)}),
+            &["name: the stack name `aaaaaaaaaaaaaaaaaaaaaaaa…` has 41 characters, at most 40 are allowed"],
+        ),
+        (json!({"account": "12"}), &["account: an AWS account is twelve digits, found `12`"]),
+        (
+            json!({"region": "us-east-1a"}),
+            &["region: `us-east-1a` is not the name of an AWS region (that is a zone; its region is `us-east-1`)"],
+        ),
+        (
+            json!({"region": "mars"}),
+            &[
+                "region: `mars` is not the name of an AWS region (a region is written like `us-east-1` or `us-gov-west-1`)",
+            ],
+        ),
+        (json!({"net": {"cidr": "10.0.0.0/8"}}), &["net.cidr: a VPC has a range of /16 to /24, found 10.0.0.0/8"]),
+        (
+            json!({"net": {"cidr": "10.0.0.0/26"}}),
+            &[
+                "net.cidr: a VPC has a range of /16 to /24, found 10.0.0.0/26 (down to /28 with both `public_cidrs` and `private_cidrs` given)",
+            ],
+        ),
+        (
+            json!({"net": {"cidr": "10.0.0.1/16"}}),
+            &["net.cidr: 10.0.0.1/16 has bits set after its first 16 (did you mean `10.0.0.0/16`?)"],
+        ),
+        (
+            json!({"net": {"cidr": "10.0.0.0/26", "public_cidrs": ["10.0.0.0/28", "10.0.0.16/28"], "private_cidrs": ["10.0.0.32/28", "10.0.0.48/28"]}}),
+            &[],
+        ),
+        (
+            json!({"net": {"zones": ["a"]}}),
+            &["net.zones: a load balancer and a database need two zones or more, found 1"],
+        ),
+        (json!({"net": {"zones": ["a", "us-east-1a"]}}), &["net.zones.1: the zone `us-east-1a` is the same as `a`"]),
+        (
+            json!({"net": {"zones": ["a", "eu-west-1b"]}}),
+            &["net.zones.1: the zone `eu-west-1b` is not in us-east-1 (write its letter alone, or `us-east-1b`)"],
+        ),
+        (
+            json!({"net": {"zones": ["a", "use1-az2"]}}),
+            &[
+                "net.zones.1: `use1-az2` is not an availability zone (write a letter such as `a`, or a full name such as `us-east-1a`)",
+            ],
+        ),
+        (
+            json!({"net": {"cidr": "10.0.0.0/24", "zones": ["a", "b", "c", "d", "e", "f", "g", "h"]}}),
+            &[
+                "net.cidr: 10.0.0.0/24 has no room for the private subnets of 8 zones (give a larger range, or `public_cidrs` and `private_cidrs`)",
+            ],
+        ),
+        (
+            json!({"net": {"public_cidrs": ["10.0.1.0/24"]}}),
+            &["net.public_cidrs: 1 range for 2 zones: one for each is needed"],
+        ),
+        (
+            json!({"net": {"public_cidrs": ["10.0.3.0/24", "10.0.9.0/24"]}}),
+            &[
+                "net.public_cidrs.0: 10.0.3.0/24 overlaps the subnet 10.0.3.0/24, which is computed (give `private_cidrs` too)",
+            ],
+        ),
+        (
+            json!({"net": {"public_cidrs": ["10.0.7.0/24", "10.0.7.128/25"]}}),
+            &["net.public_cidrs.1: 10.0.7.128/25 overlaps 10.0.7.0/24 (`public_cidrs`)"],
+        ),
+        (
+            json!({"net": {"private_cidrs": ["10.1.0.0/24", "10.0.8.0/29"]}}),
+            &[
+                "net.private_cidrs.0: 10.1.0.0/24 is not inside the VPC's range 10.0.0.0/16",
+                "net.private_cidrs.1: a subnet has a range of /16 to /28, found 10.0.8.0/29",
+            ],
+        ),
+        (
+            json!({"sg": {"alb_sources": []}}),
+            &["sg.alb_sources: nobody may reach the load balancer (`0.0.0.0/0` lets everybody in)"],
+        ),
+        (
+            json!({"sg": {"alb_sources": ["10.1.1.1/8", "10.1.1.1/8"]}}),
+            &[
+                "sg.alb_sources.0: 10.1.1.1/8 has bits set after its first 8 (did you mean `10.0.0.0/8`?)",
+                "sg.alb_sources.1: 10.1.1.1/8 has bits set after its first 8 (did you mean `10.0.0.0/8`?)",
+                "sg.alb_sources.1: 10.1.1.1/8 stands here twice",
+            ],
+        ),
+        (
+            json!({"sg": {"alb_name": "sg-x", "tasks_name": "rds-sg", "db_description": "it's"}}),
+            &[
+                r#"sg.db_description: the security group description `it's` holds '\'', only letters, digits, spaces and ._-:/()#,@[]+=&;{}!$* are allowed"#,
+                "sg.alb_name: a security group name must not start with `sg-`",
+                "sg.db_name: `sg.tasks_name` and `sg.db_name` are the same name `RDS-SG`",
+            ],
+        ),
+        (
+            json!({"iam": {"execution_role": "a b", "parameter_policy": "", "execution_role_description": "–"}}),
+            &[
+                "iam.execution_role: the role name `a b` holds ' ', only letters, digits and _+=,.@- are allowed",
+                "iam.parameter_policy: the policy name is empty",
+                "iam.execution_role_description: the role description `–` holds '–', only printable Latin-1 characters are allowed",
+            ],
+        ),
+        (
+            json!({"iam": {"execution_role": "FRONTENDtaskrole"}}),
+            &[
+                "services.frontend.task_role: the task role of `frontend` is the execution role `FRONTENDtaskrole` (the containers could then read every parameter of the stack)",
+            ],
+        ),
+        (json!({"alb": {"name": "internal-x"}}), &["alb.name: a load balancer name must not start with `internal-`"]),
+        (
+            json!({"alb": {"name": "a_b"}}),
+            &["alb.name: the load balancer name `a_b` holds '_', only letters, digits and hyphens are allowed"],
+        ),
+        (json!({"alb": {"name": "-a"}}), &["alb.name: the load balancer name `-a` starts or ends with a hyphen"]),
+        (
+            json!({"alb": {"certificate_arn": "arn:aws:iam::123456789012:server-certificate/x"}}),
+            &[
+                "alb.certificate_arn: `arn:aws:iam::123456789012:server-certificate/x` is not the ARN of an ACM certificate (an ACM certificate is `arn:aws:acm:REGION:ACCOUNT:certificate/ID`)",
+            ],
+        ),
+        (
+            json!({"account": "210987654321", "alb": {"certificate_arn": "arn:aws:acm:eu-west-1:123456789012:certificate/x"}}),
+            &[
+                "alb.certificate_arn: the certificate is in eu-west-1, the load balancer in us-east-1 (request or import the certificate in us-east-1)",
+                "alb.certificate_arn: the certificate belongs to account 123456789012, the stack to 210987654321",
+            ],
+        ),
+        (
+            json!({"cluster": {"name": "a b", "log_retention_days": 40}}),
+            &[
+                "cluster.name: the cluster name `a b` holds ' ', only letters, digits, hyphens and underscores are allowed",
+                "cluster.log_retention_days: CloudWatch Logs keeps nothing for 40 days (the nearest that it has is 30; it has 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653)",
+            ],
+        ),
+        (
+            json!({"db": {"identifier": "A"}}),
+            &["db.identifier: the database identifier `A` must start with a lower-case letter"],
+        ),
+        (
+            json!({"db": {"identifier": "a--b"}}),
+            &["db.identifier: the database identifier `a--b` must not end with a hyphen or have two in a row"],
+        ),
+        (
+            json!({"db": {"identifier": "a_b"}}),
+            &[
+                "db.identifier: the database identifier `a_b` holds '_', only lower-case letters, digits and hyphens are allowed",
+            ],
+        ),
+        (
+            json!({"db": {"subnet_group": "default"}}),
+            &["db.subnet_group: the DB subnet group's name `default` belongs to RDS"],
+        ),
+        (
+            json!({"db": {"subnet_group": "Group", "subnet_group_description": ""}}),
+            &[
+                "db.subnet_group: the DB subnet group's name `Group` must start with a lower-case letter",
+                "db.subnet_group_description: the DB subnet group's description is empty",
+            ],
+        ),
+        (
+            json!({"db": {"engine_version": "latest"}}),
+            &[
+                "db.engine_version: `latest` is not a PostgreSQL version (write a major version such as `17`, a full one such as `17.6`, or leave it out for the newest)",
+            ],
+        ),
+        (
+            json!({"db": {"engine_version": "17.6.1"}}),
+            &[
+                "db.engine_version: `17.6.1` is not a PostgreSQL version (write a major version such as `17`, a full one such as `17.6`, or leave it out for the newest)",
+            ],
+        ),
+        (
+            json!({"db": {"instance_class": "t3.medium"}}),
+            &["db.instance_class: `t3.medium` is not a DB instance class (did you mean `db.t3.medium`?)"],
+        ),
+        (
+            json!({"db": {"instance_class": "large"}}),
+            &["db.instance_class: `large` is not a DB instance class (a class is written like `db.t3.medium`)"],
+        ),
+        (
+            json!({"db": {"storage_type": "io1"}}),
+            &[
+                "db.storage_type: expected `gp2`, `gp3` or `standard`, found `io1` (`io1` and `io2` need a number of IOPS, which the stack file has no key for)",
+            ],
+        ),
+        (
+            json!({"db": {"storage_type": "pg3"}}),
+            &["db.storage_type: expected `gp2`, `gp3` or `standard`, found `pg3` (did you mean `gp3`?)"],
+        ),
+        (
+            json!({"db": {"storage_type": "standard", "allocated_storage": 4000}}),
+            &["db.allocated_storage: standard storage is 10 to 3072 GiB, found 4000"],
+        ),
+        (
+            json!({"db": {"allocated_storage": 105, "max_allocated_storage": 115}}),
+            &[
+                "db.max_allocated_storage: storage autoscaling needs at least 10 % above 105 GiB, found 115 (at least 116; leave it out for no autoscaling)",
+            ],
+        ),
+        (
+            json!({"db": {"user": "admin"}}),
+            &["db.user: RDS keeps the user name `admin` for itself (`postgres` is the usual one)"],
+        ),
+        (
+            json!({"db": {"user": "pg_x"}}),
+            &["db.user: RDS keeps the user name `pg_x` for itself (`postgres` is the usual one)"],
+        ),
+        (
+            json!({"db": {"user": "1a", "database": "my-db"}}),
+            &[
+                "db.database: the database name `my-db` holds '-', only letters, digits and underscores are allowed",
+                "db.user: the user name `1a` does not start with a letter",
+            ],
+        ),
+        (
+            json!({"db": {"database": "user"}}),
+            &["db.database: the database name `user` is a word that PostgreSQL reserves"],
+        ),
+        (
+            json!({"db": {"enabled": false}}),
+            &[
+                "parameters: the default parameters refer to the database, and `db.enabled` is false (give `parameters` of your own, and `services` that read them: a file that has any has only those)",
+            ],
+        ),
+        (
+            json!({"db": {"password": "secrets_manager"}}),
+            &[
+                r#"parameters."/ecs/backend/DB_PASSWORD".value: the parameter `/ecs/backend/DB_PASSWORD` cannot hold the password: Secrets Manager keeps it (leave it out of `parameters`, and write `services.backend.secrets.DB_PASSWORD = "${db.secret_arn}:password::"`)"#,
+            ],
+        ),
+        (
+            json!({"parameters": {"x": "1", "/aws/x": "1", "/a//b": "1", "/a b": "1", "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16": "1"}}),
+            &[
+                r#"parameters."/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16": the parameter name `/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16` has 16 levels, at most 15 are allowed"#,
+                r#"parameters."/a b": the parameter name `/a b` holds ' ', only letters, digits and _.-/ are allowed"#,
+                r#"parameters."/a//b": the parameter name `/a//b` has an empty level"#,
+                r#"parameters."/aws/x": the parameter name `/aws/x` starts with `aws` or `ssm`, which AWS keeps for itself"#,
+                "parameters.x: the parameter name `x` does not start with a slash (`/ecs/x`, say)",
+            ],
+        ),
+        (
+            json!({"parameters": {"/a": "${db.hst}", "/b": "${nothing}", "/c": "${db.host", "/d": "", "/e": "${db.host}${alb.url}", "/f": "${db.secret_arn}"}}),
+            &[
+                r#"parameters."/a": unknown reference `${db.hst}` (did you mean `${db.host}`?)"#,
+                r#"parameters."/b": unknown reference `${nothing}` (there are `${db.host}`, `${db.port}`, `${db.name}`, `${db.user}`, `${db.password}`, `${alb.dns_name}` and `${alb.url}`)"#,
+                r#"parameters."/c": a `${` is not closed by `}`"#,
+                r#"parameters."/d": a parameter cannot be empty"#,
+                r#"parameters."/e": a parameter can refer to the database or to the load balancer, not to both (make two parameters, and put them together in the container)"#,
+                r#"parameters."/f": unknown reference `${db.secret_arn}` (write `${db.secret_arn}` in the service's `secrets`, not in a parameter)"#,
+            ],
+        ),
+        (
+            json!({"parameters": {"/p": "${db.password}", "/q": {"value": "x${db.password}", "secure": true}, "/r": {"value": "hunter2", "secure": true}, "/s": "x".repeat(4097)}}),
+            &[
+                r#"parameters."/p": the database's password would be readable in a parameter that is not secure (write `{ value = "${db.password}", secure = true }`)"#,
+                r#"parameters."/q".value: `${db.password}` must stand alone in its parameter (make a parameter of its own for the password, and put them together in the container)"#,
+                r#"parameters."/r".value: a secret must not stand in a stack file (make the parameter yourself, and give its ARN in the service's `secrets`; if it is none, leave out `secure`)"#,
+                r#"parameters."/s": a parameter holds at most 4096 bytes, this one has 4097"#,
+            ],
+        ),
+        (
+            json!({"parameters": {"/ecs/backend/DB_PASSWORD": null}, "services": {"backend": {"secrets": {"DB_PASSWORD": null}}}}),
+            &[
+                r#"db.password: the database's password would be kept nowhere (add a parameter: `[parameters] "/ecs/backend/DB_PASSWORD" = { value = "${db.password}", secure = true }`; or let RDS keep it: `password = "secrets_manager"`)"#,
+            ],
+        ),
+        (
+            json!({"db": {"enabled": false}, "parameters": {"/ecs/backend/DB_PASSWORD": null}, "services": {"backend": {"secrets": {"DB_PASSWORD": "${db.secret_arn}:password::"}}}}),
+            &[
+                r#"parameters."/ecs/backend/DB_HOST": the parameter `/ecs/backend/DB_HOST` refers to the database, and `db.enabled` is false (leave it out of `parameters`, and leave out `services.backend.secrets.DB_HOST`)"#,
+                r#"parameters."/ecs/backend/DB_NAME": the parameter `/ecs/backend/DB_NAME` refers to the database, and `db.enabled` is false (leave it out of `parameters`, and leave out `services.backend.secrets.DB_NAME`)"#,
+                r#"parameters."/ecs/backend/DB_PORT": the parameter `/ecs/backend/DB_PORT` refers to the database, and `db.enabled` is false (leave it out of `parameters`, and leave out `services.backend.secrets.DB_PORT`)"#,
+                r#"parameters."/ecs/backend/DB_USER".value: the parameter `/ecs/backend/DB_USER` refers to the database, and `db.enabled` is false (leave it out of `parameters`, and leave out `services.backend.secrets.DB_USER`)"#,
+                "services.backend.secrets.DB_PASSWORD: `${db.secret_arn}` needs a database, and `db.enabled` is false",
+            ],
+        ),
+        (
+            json!({"services": {"backend": {"secrets": {"A": "/ecs/backend/DB_HOTS", "B": "/nowhere/at/all", "C": "DB_NAME", "D": "${db.host}", "E": "secret", "F": "${db.secret_arn}:password", "G": "arn:aws:s3:::bucket", "H": "arn:aws:ssm:eu-west-1:123456789012:parameter/x", "I": "arn:aws:secretsmanager:us-east-1:123456789012:secret:x-abc:key::"}}}}),
+            &[
+                "services.backend.secrets.A: a secret that points nowhere: there is no parameter `/ecs/backend/DB_HOTS` (did you mean `/ecs/backend/DB_HOST`?)",
+                "services.backend.secrets.B: a secret that points nowhere: there is no parameter `/nowhere/at/all` (add it to `parameters`, or give the ARN of a parameter that is there already)",
+                "services.backend.secrets.C: `C` must come from a parameter's name or an ARN (did you mean `/ecs/backend/DB_NAME`?)",
+                "services.backend.secrets.D: `D` must come from a parameter's name or an ARN (put the reference into a parameter, and the parameter's name here)",
+                "services.backend.secrets.E: `E` must come from a parameter's name or an ARN (a value that is no secret belongs in `environment`)",
+                r#"services.backend.secrets.F: `${db.secret_arn}` needs `db.password = "secrets_manager"` (here the password is in the parameter whose value is `${db.password}`)"#,
+                "services.backend.secrets.F: what follows the secret's ARN must be `:JSON-KEY:STAGE:VERSION-ID` (all three colons are needed: `${db.secret_arn}:password::`)",
+                "services.backend.secrets.G: `arn:aws:s3:::bucket` is not the ARN of a parameter or a secret (write `arn:aws:ssm:REGION:ACCOUNT:parameter/NAME` or `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME`)",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"environment": {"A": "${alb.url}", "NEXT_PUBLIC_API_URL": "x", "A B": "x", "OK": "${HOME}"}}}}),
+            &[
+                "services.frontend.environment.A: a plain environment variable cannot refer to `${alb.url}` (put it into a parameter and the parameter's name into the service's `secrets`)",
+                r#"services.frontend.environment."A B": "A B" cannot be the name of an environment variable (no space and no `=` in it)"#,
+                "services.frontend.secrets.NEXT_PUBLIC_API_URL: `NEXT_PUBLIC_API_URL` is in `environment` and in `secrets` (ECS takes each variable once)",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"cpu": 256, "memory": 4096}}}),
+            &[
+                "services.frontend.memory: Fargate has no 256 CPU units with 4096 MiB (the nearest that it has is `cpu = 512` with `memory = 4096`; 256 CPU units go with 512, 1024 or 2048 MiB)",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"cpu": 500}}}),
+            &[
+                "services.frontend.cpu: Fargate has no 500 CPU units (the nearest that it has is `cpu = 512` with `memory = 1024`)",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"cpu": 8192, "memory": 20000}}}),
+            &[
+                "services.frontend.memory: Fargate has no 8192 CPU units with 20000 MiB (the nearest that it has is `cpu = 8192` with `memory = 20480`; 8192 CPU units go with 16384 to 61440 MiB by 4096)",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"image": "nginx", "repository": "x-y"}}}),
+            &[
+                "services.frontend.repository: `image` and `repository` exclude each other (`image` is a full reference, `repository` one that this stack makes)",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"image": "ng inx"}}}),
+            &[
+                "services.frontend.image: `ng inx` is not an image reference (write it like `public.ecr.aws/nginx/nginx:1.29`)",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"repository": "Repo"}}}),
+            &["services.frontend.repository: the repository name `Repo` does not start with a lower-case letter"],
+        ),
+        (
+            json!({"services": {"frontend": {"repository": "repo:1"}}}),
+            &[
+                "services.frontend.repository: the repository name `repo:1` holds ':', only lower-case letters, digits and ._-/ are allowed (a tag goes into `tag`)",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"repository": "a//b"}}}),
+            &["services.frontend.repository: the repository name `a//b` has two of ._-/ in a row, or one at its end"],
+        ),
+        (
+            json!({"services": {"frontend": {"tag": ".x"}}}),
+            &[
+                "services.frontend.tag: `.x` is not an image tag (letters, digits and _.- , at most 128, not starting with a period or hyphen)",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"minimum_healthy_percent": 100, "maximum_percent": 100}}}),
+            &[
+                "services.frontend.maximum_percent: no deployment could ever move: with 2 tasks, 100 to 100 % lets none stop and none start (at least `maximum_percent = 150`, or a lower `minimum_healthy_percent`)",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"desired": 1, "minimum_healthy_percent": 50, "maximum_percent": 150}}}),
+            &[
+                "services.frontend.maximum_percent: no deployment could ever move: with 1 task, 50 to 150 % lets none stop and none start (at least `maximum_percent = 200`, or a lower `minimum_healthy_percent`)",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"desired": 3, "minimum_healthy_percent": 67, "maximum_percent": 130}}}),
+            &[
+                "services.frontend.maximum_percent: no deployment could ever move: with 3 tasks, 67 to 130 % lets none stop and none start (at least `maximum_percent = 134`, or a lower `minimum_healthy_percent`)",
+            ],
+        ),
+        (json!({"services": {"frontend": {"desired": 0, "maximum_percent": 100}}}), &[]),
+        (json!({"services": {"frontend": {"desired": 4, "maximum_percent": 125}}}), &[]),
+        (
+            json!({"services": {"frontend": {"minimum_healthy_percent": 101}}}),
+            &["services.frontend.minimum_healthy_percent: expected 0 to 100 per cent, found 101"],
+        ),
+        (
+            json!({"services": {"frontend": {"maximum_percent": 99}}}),
+            &["services.frontend.maximum_percent: expected 100 per cent or more, found 99"],
+        ),
+        (
+            json!({"services": {"frontend": {"desired": 4, "maximum_percent": 125, "autoscaling": {"min": 2, "max": 8, "cpu": 50}}}}),
+            &[
+                "services.frontend.maximum_percent: no deployment could ever move: with 2 tasks, 100 to 125 % lets none stop and none start (at least `maximum_percent = 150`, or a lower `minimum_healthy_percent`)",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"autoscaling": {"min": 0, "max": 0}}}}),
+            &[
+                "services.frontend.autoscaling.min: autoscaling cannot start a service that has no task",
+                "services.frontend.autoscaling: the autoscaling of `frontend` has no target (give one or more of `cpu`, `memory` and `requests_per_target`)",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"autoscaling": {"min": 3, "max": 2, "cpu": 50}}}}),
+            &["services.frontend.autoscaling.max: the greatest number of tasks, 2, is below the least, 3"],
+        ),
+        (
+            json!({"services": {"frontend": {"health_path": "health", "log_group": "a b", "family": "a b", "container": "", "task_role": "a b", "name": "a".repeat(256)}}}),
+            &[
+                "services.frontend.name: the service name `aaaaaaaaaaaaaaaaaaaaaaaa…` has 256 characters, at most 255 are allowed",
+                "services.frontend.family: the task definition family `a b` holds ' ', only letters, digits, hyphens and underscores are allowed",
+                "services.frontend.container: the container name is empty",
+                "services.frontend.task_role: the role name `a b` holds ' ', only letters, digits and _+=,.@- are allowed",
+                "services.frontend.log_group: the log group `a b` holds ' ', only letters, digits and _-/.# are allowed",
+                "services.frontend.health_path: the health path `health` does not start with a slash",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"path": "/x/*"}}}),
+            &[
+                "services.frontend.path: the path of `frontend` has no `priority` (`priority = 200` is free)",
+                "services: every service has a path: one without must take everything else",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"priority": 5}}}),
+            &[
+                "services.frontend.priority: a priority without a `path` (the service without a path takes what no rule matches, and has no priority)",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"path": "/api/*", "priority": 100}}}),
+            &[
+                "services: every service has a path: one without must take everything else",
+                "services.backend.path: the path `/api/*` of `backend` is also that of `frontend`",
+                "services.frontend.path: the path `/api/*` of `frontend` is also that of `backend`",
+                "services.backend.priority: the priority `100` of `backend` is also that of `frontend` (`priority = 200` is free)",
+                "services.frontend.priority: the priority `100` of `frontend` is also that of `backend` (`priority = 200` is free)",
+            ],
+        ),
+        (
+            json!({"services": {"backend": {"path": null, "priority": null}}}),
+            &[
+                "services.backend: `backend` has no path, and `frontend` has none either (only one service takes what no path matches; give the others a `path` and a `priority` (100 is free))",
+                "services.frontend: `frontend` has no path, and `backend` has none either (only one service takes what no path matches; give the others a `path` and a `priority` (100 is free))",
+            ],
+        ),
+        (json!({"services": {"frontend": null, "backend": null}}), &["services: a stack needs a service"]),
+        (
+            json!({"services": {"backend": {"path": "api/*"}}}),
+            &["services.backend.path: the path pattern `api/*` does not start with a slash, so it matches nothing"],
+        ),
+        (
+            json!({"services": {"backend": {"path": "/a b"}}}),
+            &[
+                r#"services.backend.path: the path pattern `/a b` holds ' ', only letters, digits and _-.$/~"'@:+&*? are allowed"#,
+            ],
+        ),
+        (
+            json!({"services": {"backend": {"path": "/*/*/*/*/*/*"}}}),
+            &["services.backend.path: the path pattern `/*/*/*/*/*/*` has 6 wildcards, a rule has at most 5"],
+        ),
+        (
+            json!({"services": {"backend": {"priority": 50000}, "x": {"path": "/x"}}}),
+            &["services.x.path: the path of `x` has no `priority` (`priority = 1` is free)"],
+        ),
+        (
+            json!({"services": {"backend": {"name": "frontend-service", "family": "frontend-task", "target_group": "frontend-tg", "task_role": "FRONTENDTASKROLE"}}}),
+            &[
+                "services.backend.name: the service name `frontend-service` of `backend` is also that of `frontend`",
+                "services.frontend.name: the service name `frontend-service` of `frontend` is also that of `backend`",
+                "services.backend.family: the task definition family `frontend-task` of `backend` is also that of `frontend`",
+                "services.frontend.family: the task definition family `frontend-task` of `frontend` is also that of `backend`",
+                "services.backend.target_group: the target group `frontend-tg` of `backend` is also that of `frontend`",
+                "services.frontend.target_group: the target group `frontend-tg` of `frontend` is also that of `backend`",
+                "services.backend.task_role: the task role `FRONTENDTASKROLE` of `backend` is also that of `frontend`",
+                "services.frontend.task_role: the task role `frontendTaskRole` of `frontend` is also that of `backend`",
+            ],
+        ),
+        (
+            json!({"services": {"My_Service": {"path": "/m", "priority": 1}, "very-long-name-of-a-service-here": {"path": "/v", "priority": 2}}}),
+            &[
+                "services.My_Service: `My_Service` cannot be the short name of a service (lower-case letters, digits and hyphens, a letter first: names are made from it)",
+                "services.very-long-name-of-a-service-here.target_group: the target group name `very-long-name-of-a-serv…` has 35 characters, at most 32 are allowed (it is made from the short name; give `target_group`)",
+            ],
+        ),
+    ];
+    for (patch, expected) in rows {
+        assert_eq!(&mistakes(patch), expected, "{patch}");
+    }
+}
+
+#[test]
+fn the_default_stack_is_right_in_every_region() {
+    for region in [None, Some("us-east-1"), Some("ap-southeast-2"), Some("us-gov-west-1")] {
+        assert_eq!(check(&Stack::default(), region), []);
+    }
+    assert!(check_all(&Stack::default()).is_ok());
+}
+
+#[test]
+fn without_a_region_the_zones_must_agree_with_each_other() {
+    let mut stack = Stack::default();
+    stack.net.zones = vec!["eu-west-1a".to_owned(), "eu-west-1b".to_owned()];
+    assert_eq!(check(&stack, None), []);
+    stack.net.zones[1] = "eu-west-2b".to_owned();
+    let found = check(&stack, None);
+    assert_eq!(
+        found.iter().map(|mistake| mistake.message.as_str()).collect::<Vec<_>>(),
+        ["the zone `eu-west-2b` is not in eu-west-1"]
+    );
+}
+
+#[test]
+fn a_stack_from_the_pipe_is_checked_against_the_schema_too() {
+    let mut stack = Stack::default();
+    stack.db.port = 80;
+    stack.name = "Prod".to_owned();
+    let error = check_all(&stack).unwrap_err();
+    assert_eq!(error.kind(), crate::Kind::Usage);
+    assert_eq!(
+        error.message(),
+        "2 mistakes in the stack\n  db.port: expected a whole number from 1150 to 65535, found the number 80\n  \
+         name: the stack name `Prod` holds 'P', only lower-case letters, digits and hyphens are allowed"
+    );
+}
+
+#[test]
+fn a_guess_is_a_slip_or_a_part() {
+    let keys = ["desired", "log_retention_days", "cpu", "tag", "environment", "min", "max", "port"];
+    for (word, meant) in [
+        ("desird", Some("desired")),
+        ("prot", Some("port")),
+        ("retention_days", Some("log_retention_days")),
+        ("desired_count", Some("desired")),
+        ("env", Some("environment")),
+        ("maxx", Some("max")),
+        ("CPU", Some("cpu")),
+        ("zone", None),
+        ("xyz", None),
+    ] {
+        assert_eq!(did_you_mean(word, keys), meant, "{word}");
+    }
+}
+
+#[test]
+fn lists_read_like_english() {
+    assert_eq!(one_of(["a"]), "`a`");
+    assert_eq!(one_of([1, 2]), "`1` or `2`");
+    assert_eq!(list(["a", "b", "c"], "and"), "`a`, `b` and `c`");
+}

@@ -1,0 +1,668 @@
+//! The stack file: what a stack is to be, with the tutorial stack's values as defaults.
+
+pub mod check;
+pub mod fargate;
+pub mod load;
+mod pointer;
+mod report;
+mod schema;
+mod source;
+mod template;
+
+use std::collections::BTreeMap;
+
+use ipnet::Ipv4Net;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Describes a whole stack: every key is optional, and what a file leaves out is the tutorial stack's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Stack {
+    /// Name of the stack: the value of the `ecs-pipe:stack` tag and the prefix of names that the file does not give
+    pub name: String,
+    /// AWS region; without it, the region of the person's AWS configuration
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Twelve digits of the AWS account that the stack belongs to; credentials for another account are refused
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// VPC, subnets, gateways and routes
+    pub net: NetConfig,
+    /// Security groups
+    pub sg: SgConfig,
+    /// Roles
+    pub iam: IamConfig,
+    /// Image repositories
+    pub ecr: EcrConfig,
+    /// PostgreSQL database
+    pub db: DbConfig,
+    /// Parameters in the SSM Parameter Store, by name; a value may hold `${db.host}`, `${db.port}`, `${db.name}`,
+    /// `${db.user}`, `${db.password}`, `${alb.dns_name}` and `${alb.url}`
+    pub parameters: BTreeMap<String, Parameter>,
+    /// Application Load Balancer
+    pub alb: AlbConfig,
+    /// ECS cluster
+    pub cluster: ClusterConfig,
+    /// Services, by a short name of your choice; a file that names any has exactly those
+    pub services: BTreeMap<String, Service>,
+}
+
+/// Describes the network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NetConfig {
+    /// Name of the VPC (default: the stack's name and `-vpc`)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vpc_name: Option<String>,
+    /// IPv4 range of the VPC, /16 to /24
+    #[schemars(with = "schema::Range")]
+    pub cidr: Ipv4Net,
+    /// Availability zones, by letter or by full name: two or more
+    pub zones: Vec<String>,
+    /// One range a zone for the public subnets (default: computed from the VPC's range)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<schema::Range>>")]
+    pub public_cidrs: Option<Vec<Ipv4Net>>,
+    /// One range a zone for the private subnets (default: computed from the VPC's range)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<schema::Range>>")]
+    pub private_cidrs: Option<Vec<Ipv4Net>>,
+}
+
+/// Describes the three security groups; their rules follow from the services' and the database's ports.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SgConfig {
+    /// Name of the load balancer's group
+    pub alb_name: String,
+    /// Description of the load balancer's group
+    pub alb_description: String,
+    /// Name of the tasks' group
+    pub tasks_name: String,
+    /// Description of the tasks' group
+    pub tasks_description: String,
+    /// Name of the database's group
+    pub db_name: String,
+    /// Description of the database's group
+    pub db_description: String,
+    /// Ranges that may reach the load balancer
+    #[schemars(with = "Vec<schema::Range>")]
+    pub alb_sources: Vec<Ipv4Net>,
+}
+
+/// Describes the roles; each service's task role is named in the service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct IamConfig {
+    /// Name of the task execution role
+    pub execution_role: String,
+    /// Description of the task execution role
+    pub execution_role_description: String,
+    /// Name of the execution role's inline policy that lets it read this stack's parameters
+    pub parameter_policy: String,
+}
+
+/// Describes what all image repositories share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EcrConfig {
+    /// Whether a tag may be pushed again
+    pub mutability: TagMutability,
+    /// Number of images that the lifecycle policy keeps
+    #[schemars(range(min = 1))]
+    pub keep_images: u32,
+    /// Scan each image when it is pushed
+    pub scan_on_push: bool,
+}
+
+/// Says whether an image tag may be pushed again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TagMutability {
+    /// A tag can be moved to another image
+    Mutable,
+    /// A tag names one image for ever
+    Immutable,
+}
+
+/// Describes the database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DbConfig {
+    /// Make a database at all
+    pub enabled: bool,
+    /// Identifier of the RDS instance
+    pub identifier: String,
+    /// Name of the DB subnet group
+    pub subnet_group: String,
+    /// Description of the DB subnet group
+    pub subnet_group_description: String,
+    /// PostgreSQL version, a major (`17`: its latest minor) or a full one (`17.6`); default: the newest that RDS offers
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine_version: Option<String>,
+    /// Instance class
+    pub instance_class: String,
+    /// Storage in GiB: at least 20 for gp3
+    #[schemars(range(min = 20, max = 65536))]
+    pub allocated_storage: i32,
+    /// Upper limit in GiB of storage autoscaling (default: no autoscaling)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 21, max = 65536))]
+    pub max_allocated_storage: Option<i32>,
+    /// Storage type
+    pub storage_type: String,
+    /// Name of the database inside the instance
+    pub database: String,
+    /// Master user
+    pub user: String,
+    /// TCP port
+    #[schemars(range(min = 1150, max = 65535))]
+    pub port: u16,
+    /// Where the master password lives: `parameter`: made here and kept in the Parameter Store;
+    /// `secrets_manager`: made and kept by RDS in Secrets Manager
+    pub password: PasswordStore,
+    /// Days that automatic backups are kept; 0 switches them off
+    #[schemars(range(min = 0, max = 35))]
+    pub backup_retention_days: i32,
+    /// Let RDS install minor versions in the maintenance window
+    pub auto_minor_version_upgrade: bool,
+    /// Encrypt the storage
+    pub encrypted: bool,
+    /// Keep a standby in another zone
+    pub multi_az: bool,
+    /// Refuse to delete the instance
+    pub deletion_protection: bool,
+}
+
+/// Says where the database's master password is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PasswordStore {
+    /// A SecureString parameter, the one whose value is `${db.password}`
+    Parameter,
+    /// A secret that RDS makes, owns and can rotate
+    SecretsManager,
+}
+
+/// Describes one parameter of the Parameter Store: its value alone, or a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Parameter {
+    /// A String parameter
+    Plain(String),
+    /// A parameter with its type
+    Typed(TypedParameter),
+}
+
+/// Describes a parameter with its type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TypedParameter {
+    /// Value, which may hold `${…}` references
+    pub value: String,
+    /// Make it a SecureString
+    #[serde(default)]
+    pub secure: bool,
+}
+
+impl Parameter {
+    /// Returns the value as the file gives it, references unresolved.
+    pub fn template(&self) -> &str {
+        match self {
+            Parameter::Plain(value) => value,
+            Parameter::Typed(typed) => &typed.value,
+        }
+    }
+
+    /// Says whether it is a SecureString.
+    pub fn secure(&self) -> bool {
+        match self {
+            Parameter::Plain(_) => false,
+            Parameter::Typed(typed) => typed.secure,
+        }
+    }
+
+    /// Returns the layer whose outputs the value needs, which is the layer that writes the parameter.
+    pub fn layer(&self) -> ParameterLayer {
+        if self.template().contains("${db.") { ParameterLayer::Db } else { ParameterLayer::Alb }
+    }
+}
+
+/// Names the layer that writes a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParameterLayer {
+    /// Written by ecs-db: it refers to the database
+    Db,
+    /// Written by ecs-alb: it refers to the load balancer, or to nothing
+    Alb,
+}
+
+/// Describes the load balancer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AlbConfig {
+    /// Name of the load balancer: at most 32 letters, digits and hyphens
+    pub name: String,
+    /// ARN of an ACM certificate: adds a listener on 443 and redirects 80 to it
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_arn: Option<String>,
+}
+
+/// Describes the cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClusterConfig {
+    /// Name of the cluster (default: the stack's name and `-cluster`)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// CloudWatch Container Insights
+    pub container_insights: ContainerInsights,
+    /// Days that the services' logs are kept: a value that CloudWatch Logs accepts
+    pub log_retention_days: i32,
+}
+
+/// Says how much Container Insights collects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ContainerInsights {
+    /// Nothing
+    Disabled,
+    /// Cluster and service metrics
+    Enabled,
+    /// Task and container metrics too
+    Enhanced,
+}
+
+/// Describes one service: its task definition, its place behind the load balancer and how it is deployed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Service {
+    /// Name of the ECS service (default: the key and `-service`)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Task definition family (default: the key and `-task`)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub family: Option<String>,
+    /// Container name (default: the key)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// ECR repository (default: the key and `-repo`)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// Image tag of the first task definition; later ones are put in by ecs-deploy
+    pub tag: String,
+    /// Full image reference, instead of a repository of this stack
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// CPU units: 256, 512, 1024, 2048, 4096, 8192 or 16384
+    pub cpu: u32,
+    /// Memory in MiB: a value that Fargate offers for the CPU units
+    pub memory: u32,
+    /// TCP port that the container listens on
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+    /// Number of tasks
+    pub desired: u32,
+    /// Target group (default: the key and `-tg`)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_group: Option<String>,
+    /// Path that the load balancer checks
+    pub health_path: String,
+    /// Path pattern that is routed to the service; one service has none and takes everything else
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Priority of the listener rule for the path, 1 to 50000, each once
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 50000))]
+    pub priority: Option<i32>,
+    /// Task role (default: the key and `TaskRole`)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task_role: Option<String>,
+    /// Log group (default: `/ecs/` and the key)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_group: Option<String>,
+    /// Environment variables
+    pub environment: BTreeMap<String, String>,
+    /// Secret environment variables: the name of a parameter of this stack, `${db.secret_arn}:password::`, or the ARN
+    /// of a parameter or secret that exists
+    pub secrets: BTreeMap<String, String>,
+    /// Least share of the desired tasks that stays healthy while deploying, in per cent
+    pub minimum_healthy_percent: i32,
+    /// Greatest share of the desired tasks that runs while deploying, in per cent
+    pub maximum_percent: i32,
+    /// Seconds after its start in which a task's failed health checks do not count
+    #[schemars(range(min = 0, max = 2147483647))]
+    pub health_check_grace_period: i32,
+    /// Seconds that a target drains: AWS's own default of 300 makes every deployment slow
+    #[schemars(range(min = 0, max = 3600))]
+    pub deregistration_delay: i32,
+    /// Let Application Auto Scaling own the number of tasks
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
+}
+
+/// Describes target tracking for a service: at least one of the three targets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Autoscaling {
+    /// Least number of tasks
+    pub min: u32,
+    /// Greatest number of tasks
+    pub max: u32,
+    /// Target for the average CPU utilisation, in per cent
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub cpu: Option<u32>,
+    /// Target for the average memory utilisation, in per cent
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub memory: Option<u32>,
+    /// Target for the load balancer's requests per task and minute
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub requests_per_target: Option<u32>,
+}
+
+impl Default for Stack {
+    fn default() -> Self {
+        let plain = |value: &str| Parameter::Plain(value.to_owned());
+        let secure = |value: &str| Parameter::Typed(TypedParameter { value: value.to_owned(), secure: true });
+        let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let frontend = Service {
+            health_path: "/".to_owned(),
+            secrets: pairs(&[("NEXT_PUBLIC_API_URL", "/ecs/frontend/API_URL")]),
+            ..Service::default()
+        };
+        let backend = Service {
+            container: Some("backend-app".to_owned()),
+            cpu: 1024,
+            memory: 2048,
+            port: 3001,
+            health_path: "/api/health".to_owned(),
+            path: Some("/api/*".to_owned()),
+            priority: Some(100),
+            environment: pairs(&[("PORT", "3001")]),
+            secrets: pairs(&[
+                ("DB_HOST", "/ecs/backend/DB_HOST"),
+                ("DB_PORT", "/ecs/backend/DB_PORT"),
+                ("DB_NAME", "/ecs/backend/DB_NAME"),
+                ("DB_USER", "/ecs/backend/DB_USER"),
+                ("DB_PASSWORD", "/ecs/backend/DB_PASSWORD"),
+                ("FRONTEND_URL", "/ecs/backend/FRONTEND_URL"),
+            ]),
+            ..Service::default()
+        };
+        Self {
+            name: "ecs-production".to_owned(),
+            region: None,
+            account: None,
+            net: NetConfig::default(),
+            sg: SgConfig::default(),
+            iam: IamConfig::default(),
+            ecr: EcrConfig::default(),
+            db: DbConfig::default(),
+            parameters: BTreeMap::from([
+                ("/ecs/backend/DB_HOST".to_owned(), plain("${db.host}")),
+                ("/ecs/backend/DB_PORT".to_owned(), plain("${db.port}")),
+                ("/ecs/backend/DB_NAME".to_owned(), plain("${db.name}")),
+                ("/ecs/backend/DB_USER".to_owned(), secure("${db.user}")),
+                ("/ecs/backend/DB_PASSWORD".to_owned(), secure("${db.password}")),
+                ("/ecs/backend/FRONTEND_URL".to_owned(), plain("${alb.url}")),
+                ("/ecs/frontend/API_URL".to_owned(), plain("${alb.url}/api")),
+            ]),
+            alb: AlbConfig::default(),
+            cluster: ClusterConfig::default(),
+            services: BTreeMap::from([("frontend".to_owned(), frontend), ("backend".to_owned(), backend)]),
+        }
+    }
+}
+
+impl Default for NetConfig {
+    fn default() -> Self {
+        Self {
+            vpc_name: None,
+            cidr: Ipv4Net::new_assert([10, 0, 0, 0].into(), 16),
+            zones: vec!["a".to_owned(), "b".to_owned()],
+            public_cidrs: None,
+            private_cidrs: None,
+        }
+    }
+}
+
+impl Default for SgConfig {
+    fn default() -> Self {
+        Self {
+            alb_name: "ALB-SG".to_owned(),
+            alb_description: "Security group for Application Load Balancer".to_owned(),
+            tasks_name: "ECS-SG".to_owned(),
+            tasks_description: "Security group for ECS tasks".to_owned(),
+            db_name: "RDS-SG".to_owned(),
+            db_description: "Security group for RDS database".to_owned(),
+            alb_sources: vec![Ipv4Net::default()],
+        }
+    }
+}
+
+impl Default for IamConfig {
+    fn default() -> Self {
+        Self {
+            execution_role: "ecsTaskExecutionRole".to_owned(),
+            execution_role_description:
+                "Role for ECS task execution - allows pulling images, writing logs, reading parameters".to_owned(),
+            parameter_policy: "ParameterStoreAccess".to_owned(),
+        }
+    }
+}
+
+impl Default for EcrConfig {
+    fn default() -> Self {
+        Self { mutability: TagMutability::Mutable, keep_images: 10, scan_on_push: true }
+    }
+}
+
+impl Default for DbConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            identifier: "ecs-postgres-db".to_owned(),
+            subnet_group: "ecs-db-subnet-group".to_owned(),
+            subnet_group_description: "Subnet group for ECS RDS database".to_owned(),
+            engine_version: None,
+            instance_class: "db.t3.medium".to_owned(),
+            allocated_storage: 20,
+            max_allocated_storage: None,
+            storage_type: "gp3".to_owned(),
+            database: "fileanalyzer".to_owned(),
+            user: "postgres".to_owned(),
+            port: 5432,
+            password: PasswordStore::Parameter,
+            backup_retention_days: 7,
+            auto_minor_version_upgrade: true,
+            encrypted: true,
+            multi_az: false,
+            deletion_protection: false,
+        }
+    }
+}
+
+impl Default for AlbConfig {
+    fn default() -> Self {
+        Self { name: "ecs-alb".to_owned(), certificate_arn: None }
+    }
+}
+
+impl Default for ClusterConfig {
+    fn default() -> Self {
+        Self { name: None, container_insights: ContainerInsights::Disabled, log_retention_days: 30 }
+    }
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self {
+            name: None,
+            family: None,
+            container: None,
+            repository: None,
+            tag: "latest".to_owned(),
+            image: None,
+            cpu: 512,
+            memory: 1024,
+            port: 80,
+            desired: 2,
+            target_group: None,
+            health_path: "/".to_owned(),
+            path: None,
+            priority: None,
+            task_role: None,
+            log_group: None,
+            environment: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            minimum_healthy_percent: 100,
+            maximum_percent: 200,
+            // ECS's own default of 0 stops tasks that are still starting.
+            health_check_grace_period: 60,
+            deregistration_delay: 30,
+            autoscaling: None,
+        }
+    }
+}
+
+/// One subnet as it is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubnetPlan {
+    /// Name tag, `STACK-public-ZONE` or `STACK-private-ZONE`
+    pub name: String,
+    /// Full name of the availability zone
+    pub zone: String,
+    /// IPv4 range
+    pub cidr: Ipv4Net,
+    /// Whether it routes to the internet gateway
+    pub public: bool,
+}
+
+impl Stack {
+    /// Returns the VPC's name.
+    pub fn vpc_name(&self) -> String {
+        self.net.vpc_name.clone().unwrap_or_else(|| format!("{}-vpc", self.name))
+    }
+
+    /// Returns the cluster's name.
+    pub fn cluster_name(&self) -> String {
+        self.cluster.name.clone().unwrap_or_else(|| format!("{}-cluster", self.name))
+    }
+
+    /// Returns the full names of the zones: a letter is a zone of the stack's region.
+    pub fn zones(&self, region: &str) -> Vec<String> {
+        self.net
+            .zones
+            .iter()
+            .map(|zone| if zone.len() == 1 { format!("{region}{zone}") } else { zone.clone() })
+            .collect()
+    }
+
+    /// Returns the subnets: all public ones in the order of the zones, then all private ones.
+    pub fn subnets(&self, region: &str) -> Vec<SubnetPlan> {
+        let zones = self.zones(region);
+        let [public, private] = self.net.cidrs();
+        [(true, "public", public), (false, "private", private)]
+            .into_iter()
+            .flat_map(|(public, tier, cidrs)| {
+                zones.iter().zip(cidrs).map(move |(zone, cidr)| SubnetPlan {
+                    name: format!("{}-{tier}-{zone}", self.name),
+                    zone: zone.clone(),
+                    cidr,
+                    public,
+                })
+            })
+            .collect()
+    }
+
+    /// Returns the distinct container ports, in ascending order.
+    pub fn service_ports(&self) -> Vec<u16> {
+        let ports: std::collections::BTreeSet<u16> = self.services.values().map(|service| service.port).collect();
+        ports.into_iter().collect()
+    }
+
+    /// Returns the ports that the load balancer is open on.
+    pub fn alb_ports(&self) -> [u16; 2] {
+        [80, 443]
+    }
+
+    /// Returns the parameters that one layer writes, by name.
+    pub fn parameters_of(&self, layer: ParameterLayer) -> impl Iterator<Item = (&str, &Parameter)> {
+        self.parameters.iter().filter(move |(_, p)| p.layer() == layer).map(|(name, p)| (name.as_str(), p))
+    }
+
+    /// Returns the service that takes what no path matches.
+    pub fn default_service(&self) -> Option<(&str, &Service)> {
+        self.services.iter().find(|(_, service)| service.path.is_none()).map(|(key, service)| (key.as_str(), service))
+    }
+
+    /// Says whether a service reads something that only exists once the database does.
+    pub fn needs_database(&self, service: &Service) -> bool {
+        service.secrets.values().any(|source| {
+            source.contains("${db.") || self.parameters.get(source).is_some_and(|p| p.layer() == ParameterLayer::Db)
+        })
+    }
+}
+
+impl NetConfig {
+    /// Returns the public and the private ranges, given or computed.
+    ///
+    /// Computed ones are the blocks after the first of the VPC's range, /24 where it is large enough, the public ones
+    /// first: 10.0.0.0/16 with two zones gives 10.0.1.0/24 and 10.0.2.0/24, then 10.0.3.0/24 and 10.0.4.0/24.
+    pub fn cidrs(&self) -> [Vec<Ipv4Net>; 2] {
+        let count = self.zones.len();
+        // EC2 takes subnets from /16 to /28; four bits more than the VPC leave room for six zones.
+        let length = (self.cidr.prefix_len() + 4).clamp(24, 28);
+        let blocks: Vec<Ipv4Net> =
+            self.cidr.subnets(length).map(|blocks| blocks.skip(1).take(2 * count).collect()).unwrap_or_default();
+        let (public, private) = blocks.split_at(count.min(blocks.len()));
+        [
+            self.public_cidrs.clone().unwrap_or_else(|| public.to_vec()),
+            self.private_cidrs.clone().unwrap_or_else(|| private.to_vec()),
+        ]
+    }
+}
+
+impl Service {
+    /// Returns the ECS service's name.
+    pub fn service_name(&self, key: &str) -> String {
+        self.name.clone().unwrap_or_else(|| format!("{key}-service"))
+    }
+
+    /// Returns the task definition family.
+    pub fn family(&self, key: &str) -> String {
+        self.family.clone().unwrap_or_else(|| format!("{key}-task"))
+    }
+
+    /// Returns the container's name.
+    pub fn container(&self, key: &str) -> String {
+        self.container.clone().unwrap_or_else(|| key.to_owned())
+    }
+
+    /// Returns the ECR repository's name, none where the image is given in full.
+    pub fn repository(&self, key: &str) -> Option<String> {
+        if self.image.is_some() {
+            return None;
+        }
+        Some(self.repository.clone().unwrap_or_else(|| format!("{key}-repo")))
+    }
+
+    /// Returns the target group's name.
+    pub fn target_group(&self, key: &str) -> String {
+        self.target_group.clone().unwrap_or_else(|| format!("{key}-tg"))
+    }
+
+    /// Returns the task role's name.
+    pub fn task_role(&self, key: &str) -> String {
+        self.task_role.clone().unwrap_or_else(|| format!("{key}TaskRole"))
+    }
+
+    /// Returns the log group's name.
+    pub fn log_group(&self, key: &str) -> String {
+        self.log_group.clone().unwrap_or_else(|| format!("/ecs/{key}"))
+    }
+}
