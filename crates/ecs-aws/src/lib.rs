@@ -1,0 +1,9 @@
+//! How the tools reach AWS: configuration, two clients per service, errors with their context, and the identity check.
+
+mod error;
+#[cfg(feature = "parameters")]
+pub mod parameter;
+mod session;
+
+pub use error::{Answer, classify, present};
+pub use session::{Api, Session};

@@ -1,0 +1,89 @@
+//! Configuration and credentials of one run, and the clients made of them.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use ecs_core::tool::{Access, Cloud};
+use ecs_core::{Error, Kind, Result};
+
+use crate::error::Answer as _;
+
+/// Longest time for one attempt of one call; AWS answers control-plane calls within seconds.
+const ATTEMPT: Duration = Duration::from_secs(60);
+/// Attempts of a reading call. With adaptive retry, that is minutes of patience with a throttled account.
+const READ_ATTEMPTS: u32 = 8;
+
+/// Two clients of one service that share their connections.
+///
+/// A reading call can be sent again by the SDK at will. A writing call is sent once: most creates have no client token,
+/// so only the engine, which looks first whether the call took effect, may send it again.
+#[derive(Debug, Clone)]
+pub struct Api<C> {
+    /// For calls that change nothing
+    pub read: C,
+    /// For calls that change something
+    pub write: C,
+}
+
+/// Configuration and credentials, loaded once.
+#[derive(Debug, Clone)]
+pub struct Session {
+    read: SdkConfig,
+    write: SdkConfig,
+}
+
+impl Session {
+    /// Makes the two clients of a service: `session.api(aws_sdk_ecr::Client::new)`.
+    pub fn api<C>(&self, client: impl Fn(&SdkConfig) -> C) -> Api<C> {
+        Api { read: client(&self.read), write: client(&self.write) }
+    }
+}
+
+impl Cloud for Session {
+    async fn connect(access: &Access) -> Result<Self> {
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+        if let Some(profile) = &access.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(region) = &access.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(url) = &access.endpoint_url {
+            loader = loader.endpoint_url(url);
+        }
+        let config = loader.load().await;
+        let mut builder = config
+            .to_builder()
+            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build())
+            .retry_config(RetryConfig::adaptive().with_max_attempts(READ_ATTEMPTS));
+        if config.region().is_none() {
+            builder.set_region(Region::new("us-east-1"));
+        }
+        // Reading the system's certificates takes longer than all the calls to a local endpoint.
+        if config.endpoint_url().is_some_and(|url| url.starts_with("http://")) {
+            builder = builder.http_client(aws_smithy_http_client::Builder::new().build_http());
+        }
+        let read = builder.build();
+        let write = read.to_builder().retry_config(RetryConfig::disabled()).build();
+        Ok(Self { read, write })
+    }
+
+    fn region(&self) -> Option<&str> {
+        self.read.region().map(Region::as_ref)
+    }
+
+    async fn account(&self) -> Result<String> {
+        let identity = aws_sdk_sts::Client::new(&self.read).get_caller_identity().send().await;
+        let identity = identity.answer("sts:GetCallerIdentity").map_err(|error| {
+            let error = if error.code().is_some() { error.with_kind(Kind::Credentials) } else { error };
+            error
+                .doing("checking the credentials")
+                .hint("set a profile with --profile or AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        })?;
+        identity
+            .account
+            .ok_or_else(|| Error::new(Kind::Credentials, "AWS did not say which account the credentials belong to"))
+    }
+}
