@@ -1,0 +1,27 @@
+//! A local AWS to run ecs-pipe against: moto behind a proxy that has a model of ECS, and refuses what AWS would refuse.
+//!
+//! `ecs-local -- COMMAND` runs a command against it; [`LocalAws`] is the same for tests.
+
+mod answer;
+mod application_autoscaling;
+mod call;
+mod clock;
+mod command;
+mod ec2;
+mod ecs;
+mod elasticloadbalancing;
+mod environment;
+mod error;
+mod iam;
+mod local_aws;
+mod moto;
+mod proxy;
+mod rds;
+mod recorder;
+mod upstream;
+
+pub use command::main;
+pub use environment::Environment;
+pub use error::Error;
+pub use local_aws::{LocalAws, Options};
+pub use recorder::Call;

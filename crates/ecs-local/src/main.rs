@@ -1,0 +1,5 @@
+//! Runs a command against a local AWS.
+
+fn main() -> std::process::ExitCode {
+    ecs_local::main()
+}

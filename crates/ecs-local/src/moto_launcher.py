@@ -1,0 +1,103 @@
+"""Serves moto on a free loopback port until standard input ends.
+
+Says one JSON object on standard output: {"port": N}, or {"error": "why"}.
+"""
+
+import functools
+import json
+import os
+import sys
+import threading
+
+WANTED = "5.2.5"
+
+
+def say(**what):
+    print(json.dumps(what), flush=True)
+
+
+def end_with_parent():
+    # Standard input is a pipe from ecs-local: it ends however ecs-local does, SIGKILL included.
+    while os.read(0, 4096):
+        pass
+    os._exit(0)
+
+
+def load_less():
+    """Has one session tell which regions there are: EC2 makes a session each time, and each reads EC2's whole API model."""
+    import boto3
+
+    session = boto3.Session()
+    resolver = session._session._get_internal_component("endpoint_resolver")
+    slowly = boto3.Session.get_available_regions
+
+    @functools.lru_cache(maxsize=None)
+    def regions(service, partition, non_regional):
+        # These two have large models, and are called the same in the list of endpoints.
+        if service in ("ec2", "rds"):
+            return resolver.get_available_endpoints(service, partition, non_regional)
+        return slowly(session, service, partition, non_regional)
+
+    def get_available_regions(self, service_name, partition_name="aws", allow_non_regional=False):
+        return list(regions(service_name, partition_name, allow_non_regional))
+
+    boto3.Session.get_available_regions = get_available_regions
+
+
+def main():
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    try:
+        from importlib.metadata import version
+
+        found = version("moto")
+    except Exception:
+        return say(error="moto is not installed in it")
+    if found != WANTED:
+        return say(error=f"it has moto {found}, and ecs-local needs {WANTED}")
+    try:
+        import moto.core.responses
+        import moto.core.utils
+
+        # Both answers never change, and moto works them out again for every request: half of its time.
+        names = functools.lru_cache(maxsize=None)(moto.core.utils.method_names_from_class)
+        moto.core.utils.method_names_from_class = names
+        moto.core.responses.method_names_from_class = names
+        try:
+            load_less()
+        except Exception:
+            # It only makes the start faster, and leans on botocore's insides.
+            pass
+        from moto.server import DomainDispatcherApplication, create_backend_app
+        from werkzeug.serving import WSGIRequestHandler, make_server
+    except ImportError as error:
+        return say(error=f"{error} (moto's server needs flask and flask-cors)")
+    except Exception as error:
+        return say(error=repr(error))
+
+    class Dispatcher(DomainDispatcherApplication):
+        get_backend_for_host = functools.lru_cache(maxsize=None)(DomainDispatcherApplication.get_backend_for_host)
+
+    def create_app(service):
+        app = create_backend_app(service)
+        if service == "applicationautoscaling":
+            # It would look in moto's own ECS, which is never used; ecs-local has looked in its model.
+            from moto.applicationautoscaling.models import ApplicationAutoscalingBackend
+
+            ApplicationAutoscalingBackend._ecs_service_exists_for_target = lambda *_: True
+        return app
+
+    class Handler(WSGIRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+        wbufsize = -1
+
+        def log(self, *_):
+            pass
+
+    server = make_server("127.0.0.1", 0, Dispatcher(create_app), threaded=True, request_handler=Handler)
+    server.daemon_threads = True
+    say(port=server.port)
+    server.serve_forever()
+
+
+main()
