@@ -1,0 +1,39 @@
+//! What all EC2 resources share: tags in the create call, and filters.
+
+use aws_sdk_ec2::types::{Filter, ResourceType, Tag, TagSpecification};
+use ecs_aws::Answer as _;
+use ecs_core::{Identity, Owner, Result};
+
+use crate::Ec2;
+
+/// Returns the identity tags for a create call.
+pub fn tags(identity: &Identity, kind: ResourceType) -> TagSpecification {
+    TagSpecification::builder().resource_type(kind).set_tags(Some(identity_tags(identity))).build()
+}
+
+/// Says whose a resource with these tags is.
+pub fn owner(identity: &Identity, tags: &[Tag]) -> Owner {
+    identity.owner(tags.iter().filter_map(|tag| tag.key().zip(tag.value())))
+}
+
+/// Says whether these tags are exactly a resource's identity.
+pub fn is(identity: &Identity, tags: &[Tag]) -> bool {
+    let name = tags.iter().any(|tag| tag.key() == Some("Name") && tag.value() == Some(&identity.name));
+    name && owner(identity, tags) == Owner::Ours
+}
+
+/// Makes a filter with one value.
+pub fn filter(name: impl Into<String>, value: impl Into<String>) -> Filter {
+    Filter::builder().name(name).values(value).build()
+}
+
+/// Puts the identity tags on something that exists.
+pub async fn adopt(ec2: &Ec2, id: &str, identity: &Identity) -> Result<()> {
+    let tags = identity_tags(identity);
+    ec2.write.create_tags().resources(id).set_tags(Some(tags)).send().await.answer("ec2:CreateTags")?;
+    Ok(())
+}
+
+fn identity_tags(identity: &Identity) -> Vec<Tag> {
+    identity.tags(|key, value| Tag::builder().key(key).value(value).build())
+}

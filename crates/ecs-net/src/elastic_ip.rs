@@ -1,0 +1,98 @@
+//! The elastic IP of a NAT gateway.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use aws_sdk_ec2::types::{Address, DomainType, ResourceType, Tag};
+use ecs_aws::{Answer as _, present};
+use ecs_core::id::AllocationId;
+use ecs_core::{Identity, Listing, Owner, Resource, Result, Stack, tag};
+
+use crate::{Ec2, LAYER, ec2};
+
+/// An elastic IP.
+#[derive(Debug)]
+pub struct ElasticIp {
+    identity: Identity,
+    list: Rc<Listing<Vec<Address>>>,
+}
+
+/// What EC2 says the elastic IP is.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// Its allocation id
+    pub id: AllocationId,
+    tags: Vec<Tag>,
+}
+
+impl ElasticIp {
+    /// Makes the elastic IP of a zone's NAT gateway.
+    pub fn new(stack: &Stack, zone: &str, list: &Rc<Listing<Vec<Address>>>) -> Self {
+        let identity = Identity::new(&stack.name, LAYER, format!("{}-nat-{zone}", stack.name));
+        Self { identity, list: Rc::clone(list) }
+    }
+}
+
+impl Resource for ElasticIp {
+    type Api = Ec2;
+    type Live = Live;
+    const KIND: &'static str = "elastic IP";
+    /// It exists at once; it is released when its NAT gateway is gone.
+    const PATIENCE: Duration = Duration::from_secs(10 * 60);
+
+    fn name(&self) -> String {
+        self.identity.name.clone()
+    }
+
+    fn id(&self, live: &Live) -> String {
+        live.id.to_string()
+    }
+
+    fn planned(&self) -> Live {
+        Live { id: AllocationId::planned(&self.identity.name), tags: Vec::new() }
+    }
+
+    async fn find(&self, ec2: &Ec2) -> Result<Option<Live>> {
+        let list = self.list.get(async || {
+            let ours = ec2::filter(format!("tag:{}", tag::STACK), &self.identity.stack);
+            let reply = ec2.read.describe_addresses().filters(ours).send().await;
+            Ok(reply.answer("ec2:DescribeAddresses")?.addresses.unwrap_or_default())
+        });
+        let list = list.await?;
+        let address = list.iter().find(|address| ec2::is(&self.identity, address.tags()));
+        Ok(address.map(|address| Live {
+            id: address.allocation_id().unwrap_or_default().into(),
+            tags: address.tags().to_vec(),
+        }))
+    }
+
+    async fn create(&self, ec2: &Ec2) -> Result<Live> {
+        let tags = ec2::tags(&self.identity, ResourceType::ElasticIp);
+        let call = ec2.write.allocate_address().domain(DomainType::Vpc).tag_specifications(tags);
+        let reply = call.send().await.answer("ec2:AllocateAddress").map_err(|error| match error.code() {
+            Some("AddressLimitExceeded") => {
+                error.hint("raise the quota \"EC2-VPC Elastic IPs\" (5 per region by default) in Service Quotas, or release an address")
+            }
+            _ => error,
+        })?;
+        let id = present(reply.allocation_id, "ec2:AllocateAddress", "the allocation id")?;
+        Ok(Live { id: id.into(), ..self.planned() })
+    }
+
+    async fn delete(&self, ec2: &Ec2, live: &Live) -> Result<()> {
+        ec2.write.release_address().allocation_id(live.id.as_str()).send().await.answer("ec2:ReleaseAddress")?;
+        Ok(())
+    }
+
+    fn owner(&self, live: &Live) -> Owner {
+        ec2::owner(&self.identity, &live.tags)
+    }
+
+    async fn adopt(&self, ec2: &Ec2, live: &Live) -> Result<()> {
+        ec2::adopt(ec2, live.id.as_str(), &self.identity).await
+    }
+
+    fn forget(&self) {
+        self.list.forget();
+    }
+}

@@ -1,0 +1,169 @@
+//! The NAT gateway of one zone.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use aws_sdk_ec2::types::{NatGateway as Described, NatGatewayState, ResourceType, Tag};
+use ecs_aws::{Answer as _, present};
+use ecs_core::id::{AllocationId, NatGatewayId, SubnetId};
+use ecs_core::{Change, Health, Held, Identity, Listing, Owner, Resource, Result, Stack, tag};
+
+use crate::vpc::Vpc;
+use crate::{Ec2, LAYER, ec2};
+
+/// The stack's NAT gateways, listed once for all of them.
+pub type List = Rc<Listing<Vec<Described>>>;
+
+/// Makes the list of the stack's NAT gateways: known to be empty when the VPC is new.
+pub fn listing(vpc: &Held<Vpc>) -> List {
+    Rc::new(if vpc.is_new() || vpc.id.is_planned() { Listing::known(Vec::new()) } else { Listing::default() })
+}
+
+/// A public NAT gateway with an elastic IP.
+#[derive(Debug)]
+pub struct NatGateway {
+    identity: Identity,
+    subnet: SubnetId,
+    address: AllocationId,
+    list: List,
+    /// How many gateways of that name are dead but still listed: a new one needs a new client token.
+    dead: Cell<usize>,
+    made: Cell<bool>,
+}
+
+/// What EC2 says the NAT gateway is.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// Its id
+    pub id: NatGatewayId,
+    subnet: SubnetId,
+    state: NatGatewayState,
+    failure: String,
+    tags: Vec<Tag>,
+}
+
+impl NatGateway {
+    /// Makes the NAT gateway of a zone, in that zone's public subnet.
+    pub fn new(stack: &Stack, zone: &str, subnet: &SubnetId, address: &AllocationId, list: &List) -> Self {
+        Self {
+            identity: Identity::new(&stack.name, LAYER, format!("{}-nat-{zone}", stack.name)),
+            subnet: subnet.clone(),
+            address: address.clone(),
+            list: Rc::clone(list),
+            dead: Cell::new(0),
+            made: Cell::new(false),
+        }
+    }
+
+    fn live(&self, gateway: &Described) -> Live {
+        let code = gateway.failure_code().unwrap_or("no FailureCode");
+        Live {
+            id: gateway.nat_gateway_id().unwrap_or_default().into(),
+            subnet: gateway.subnet_id().unwrap_or_default().into(),
+            state: gateway.state().cloned().unwrap_or(NatGatewayState::Pending),
+            failure: format!("{code}: {}", gateway.failure_message().unwrap_or("AWS gives no reason")),
+            tags: gateway.tags().to_vec(),
+        }
+    }
+}
+
+impl Resource for NatGateway {
+    type Api = Ec2;
+    type Live = Live;
+    const KIND: &'static str = "NAT gateway";
+    /// The SDK's waiter gives it 40 × 15 s.
+    const PATIENCE: Duration = Duration::from_secs(10 * 60);
+    const USUAL: &'static str = "1 to 2 min";
+    const LINGERS: bool = true;
+
+    fn name(&self) -> String {
+        self.identity.name.clone()
+    }
+
+    fn id(&self, live: &Live) -> String {
+        live.id.to_string()
+    }
+
+    fn planned(&self) -> Live {
+        Live {
+            id: NatGatewayId::planned(&self.identity.name),
+            subnet: self.subnet.clone(),
+            state: NatGatewayState::Available,
+            failure: String::new(),
+            tags: Vec::new(),
+        }
+    }
+
+    /// Returns the NAT gateway if it exists.
+    ///
+    /// A `deleted` one is absent: EC2 lists it for about an hour. A `failed` one is too, unless this run made it: it
+    /// can never work, and EC2 deletes it by itself.
+    async fn find(&self, ec2: &Ec2) -> Result<Option<Live>> {
+        let list = self.list.get(async || {
+            let ours = ec2::filter(format!("tag:{}", tag::STACK), &self.identity.stack);
+            let all = ec2.read.describe_nat_gateways().filter(ours).into_paginator().items().send();
+            all.collect::<Result<Vec<_>, _>>().await.answer("ec2:DescribeNatGateways")
+        });
+        let list = list.await?;
+        let (dead, alive): (Vec<_>, Vec<_>) = list
+            .iter()
+            .filter(|gateway| ec2::is(&self.identity, gateway.tags()))
+            .partition(|gateway| match gateway.state() {
+                Some(NatGatewayState::Deleted) => true,
+                Some(NatGatewayState::Failed) => !self.made.get(),
+                _ => false,
+            });
+        self.dead.set(dead.len());
+        Ok(alive.first().map(|gateway| self.live(gateway)))
+    }
+
+    async fn create(&self, ec2: &Ec2) -> Result<Live> {
+        let parts = [self.subnet.as_str(), self.address.as_str(), &self.dead.get().to_string()];
+        let call = ec2.write.create_nat_gateway().client_token(self.identity.token(&parts));
+        let call = call.subnet_id(self.subnet.as_str()).allocation_id(self.address.as_str());
+        let call = call.tag_specifications(ec2::tags(&self.identity, ResourceType::Natgateway));
+        let reply = call.send().await.answer("ec2:CreateNatGateway")?;
+        self.made.set(true);
+        Ok(self.live(&present(reply.nat_gateway, "ec2:CreateNatGateway", "the NAT gateway")?))
+    }
+
+    fn diff(&self, live: &Live) -> Vec<Change> {
+        let change = Change::of("subnet", &live.subnet, &self.subnet);
+        let hint = "a NAT gateway stays in its subnet: run `ecs-net destroy` first";
+        change.map(|change| change.refused(hint)).into_iter().collect()
+    }
+
+    async fn delete(&self, ec2: &Ec2, live: &Live) -> Result<()> {
+        if live.state == NatGatewayState::Deleting {
+            return Ok(());
+        }
+        let call = ec2.write.delete_nat_gateway().nat_gateway_id(live.id.as_str());
+        call.send().await.answer("ec2:DeleteNatGateway")?;
+        Ok(())
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a state that EC2 has since learnt is a pending one")]
+    fn health(&self, live: &Live) -> Health {
+        match live.state {
+            NatGatewayState::Available => Health::Ready,
+            NatGatewayState::Failed => Health::Failed(live.failure.clone()),
+            NatGatewayState::Deleting | NatGatewayState::Deleted => {
+                Health::Failed("somebody is deleting it: run again when it is gone".to_owned())
+            }
+            ref other => Health::Pending(other.as_str().to_owned()),
+        }
+    }
+
+    fn owner(&self, live: &Live) -> Owner {
+        ec2::owner(&self.identity, &live.tags)
+    }
+
+    async fn adopt(&self, ec2: &Ec2, live: &Live) -> Result<()> {
+        ec2::adopt(ec2, live.id.as_str(), &self.identity).await
+    }
+
+    fn forget(&self) {
+        self.list.forget();
+    }
+}
