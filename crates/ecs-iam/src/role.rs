@@ -1,0 +1,380 @@
+//! A role that ECS tasks can take on, with what it may do.
+
+use std::time::Duration;
+
+use aws_sdk_iam::types::Tag;
+use ecs_aws::{Answer as _, present};
+use ecs_core::id::RoleArn;
+use ecs_core::{All as _, Change, Error, Identity, Owner, Resource, Result, Stack};
+use futures::future::join_all;
+use futures::join;
+use serde_json::{Value, json};
+
+use crate::document::Grants;
+use crate::secret_access::SecretAccess;
+use crate::{IamApi, LAYER};
+
+const DESCRIPTION: &str = "description";
+const TRUST: &str = "trust policy";
+const MANAGED: &str = "managed policy";
+const INLINE: &str = "inline policy";
+
+/// A role for ECS tasks, with its description, trust policy and, for the execution role, policies.
+#[derive(Debug)]
+pub struct Role {
+    identity: Identity,
+    description: String,
+    execution: Option<Execution>,
+}
+
+/// What only the execution role has.
+#[derive(Debug)]
+struct Execution {
+    policy_name: String,
+    access: SecretAccess,
+}
+
+/// What IAM says the role is.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// Its ARN
+    pub arn: RoleArn,
+    description: String,
+    trust: Grants,
+    /// Managed policies attached, read for the execution role only
+    managed: Vec<String>,
+    /// What our inline policy says, read for the execution role only
+    inline: Option<Grants>,
+    tags: Vec<Tag>,
+}
+
+impl Role {
+    /// Makes a role that may do nothing yet.
+    pub fn new(stack: &Stack, name: &str, description: &str) -> Self {
+        Self { identity: Identity::new(&stack.name, LAYER, name), description: description.to_owned(), execution: None }
+    }
+
+    /// Makes it the execution role: it may pull images, write logs, and read the services' secrets.
+    #[must_use]
+    pub fn for_execution(self, stack: &Stack) -> Self {
+        let policy_name = stack.iam.parameter_policy.clone();
+        Self { execution: Some(Execution { policy_name, access: SecretAccess::new(stack) }), ..self }
+    }
+
+    /// Puts the inline policy, or deletes it when there is nothing to read any more.
+    async fn update_inline(&self, iam: &IamApi, live: &Live) -> Result<()> {
+        let Some(Execution { policy_name, access }) = &self.execution else { return Ok(()) };
+        let name = &self.identity.name;
+        match access.document(&live.arn) {
+            Some(document) => {
+                let call = iam.write.put_role_policy().role_name(name).policy_name(policy_name);
+                call.policy_document(document.to_string()).send().await.answer("iam:PutRolePolicy")?;
+            }
+            None => delete_inline(iam, name, policy_name).await?,
+        }
+        Ok(())
+    }
+}
+
+impl Resource for Role {
+    type Api = IamApi;
+    type Live = Live;
+    const KIND: &'static str = "IAM role";
+    /// It exists at once; its deletion waits until IAM has noticed everywhere that its policies are gone.
+    const PATIENCE: Duration = Duration::from_secs(2 * 60);
+
+    fn name(&self) -> String {
+        self.identity.name.clone()
+    }
+
+    fn id(&self, live: &Live) -> String {
+        live.arn.to_string()
+    }
+
+    fn planned(&self) -> Live {
+        Live {
+            arn: RoleArn::planned(&self.identity.name),
+            description: self.description.clone(),
+            trust: Grants::of(&trust_policy()),
+            managed: Vec::new(),
+            inline: None,
+            tags: Vec::new(),
+        }
+    }
+
+    /// Returns the role of that name, at whatever path: names are unique in an account.
+    ///
+    /// Its tags come with it; its policies are two calls more, made only where some are wanted.
+    async fn find(&self, iam: &IamApi) -> Result<Option<Live>> {
+        let name = &self.identity.name;
+        let reply = iam.read.get_role().role_name(name).send().await.answer_if_found("iam:GetRole")?;
+        let Some(role) = reply.and_then(|reply| reply.role) else { return Ok(None) };
+        let (managed, inline) = match &self.execution {
+            Some(Execution { policy_name, .. }) => {
+                let (managed, inline) = join!(attached(iam, name), inline(iam, name, policy_name));
+                (managed, inline).all()?
+            }
+            None => (Vec::new(), None),
+        };
+        Ok(Some(Live {
+            arn: role.arn.into(),
+            description: role.description.unwrap_or_default(),
+            trust: role.assume_role_policy_document.as_deref().map(Grants::read).unwrap_or_default(),
+            managed,
+            inline,
+            tags: role.tags.unwrap_or_default(),
+        }))
+    }
+
+    /// Creates the role; its policies follow as changes.
+    ///
+    /// Before the first execution role, and so once in a fresh account, comes ECS's service-linked role. ECS would make
+    /// it when it is first used, and then refuse the first calls with "Unable to assume the service linked role"
+    /// (<https://github.com/aws-samples/run-selenium-tests-at-scale-using-ecs-fargate/issues/2>): made here, it has had
+    /// time to settle. All clusters of the account share it, so a destroy leaves it.
+    async fn create(&self, iam: &IamApi) -> Result<Live> {
+        if self.execution.is_some() {
+            create_service_linked_role(iam).await?;
+        }
+        let call = iam.write.create_role().role_name(&self.identity.name).description(&self.description);
+        let call = call.assume_role_policy_document(trust_policy().to_string());
+        let call = call.set_tags(Some(tags(&self.identity)?));
+        let arn = call.send().await.answer("iam:CreateRole")?.role.map(|role| role.arn);
+        Ok(Live { arn: present(arn, "iam:CreateRole", "the role's ARN")?.into(), ..self.planned() })
+    }
+
+    fn diff(&self, live: &Live) -> Vec<Change> {
+        let mut changes: Vec<Change> =
+            Change::of(DESCRIPTION, &live.description, &self.description).into_iter().collect();
+        changes.extend(live.trust.changes(TRUST, &Grants::of(&trust_policy())));
+        let Some(Execution { policy_name, access }) = &self.execution else { return changes };
+        let wanted = execution_policy(live.arn.as_str().split(':').nth(1).unwrap_or_default());
+        if !live.managed.contains(&wanted) {
+            changes.push(Change::update(MANAGED, "", &wanted));
+        }
+        changes.extend(live.managed.iter().filter(|arn| **arn != wanted).map(|arn| Change::foreign(MANAGED, arn)));
+        match (&live.inline, access.document(&live.arn)) {
+            (Some(inline), Some(document)) => changes.extend(inline.changes(INLINE, &Grants::of(&document))),
+            (None, Some(_)) => changes.push(Change::update(INLINE, "", policy_name)),
+            (Some(_), None) => changes.push(Change::update(INLINE, policy_name, "")),
+            (None, None) => {}
+        }
+        changes
+    }
+
+    async fn update(&self, iam: &IamApi, live: &Live, changes: &[Change]) -> Result<()> {
+        let name = &self.identity.name;
+        let changed = |field: &str| changes.iter().any(|change| change.field == field);
+        let description = async {
+            if changed(DESCRIPTION) {
+                // Not UpdateRole: without a maximum session duration it resets that to an hour.
+                let call = iam.write.update_role_description().role_name(name).description(&self.description);
+                call.send().await.answer("iam:UpdateRoleDescription")?;
+            }
+            Ok(())
+        };
+        let trust = async {
+            if changed(TRUST) {
+                let call = iam.write.update_assume_role_policy().role_name(name);
+                let call = call.policy_document(trust_policy().to_string());
+                call.send().await.answer("iam:UpdateAssumeRolePolicy")?;
+            }
+            Ok(())
+        };
+        let managed = changes.iter().filter(|change| change.field == MANAGED).map(async |change| {
+            if change.to.is_empty() {
+                detach(iam, name, &change.from).await
+            } else {
+                attach(iam, name, &change.to).await
+            }
+        });
+        let inline = async { if changed(INLINE) { self.update_inline(iam, live).await } else { Ok(()) } };
+        let (description, trust, managed, inline) = join!(description, trust, join_all(managed), inline);
+        (description, trust, managed.all(), inline).all()?;
+        Ok(())
+    }
+
+    /// Deletes the role with all of its policies: IAM refuses to delete one that has any.
+    async fn delete(&self, iam: &IamApi, _live: &Live) -> Result<()> {
+        let name = &self.identity.name;
+        let (managed, inline) = join!(attached(iam, name), inline_names(iam, name));
+        let (managed, inline) = (managed, inline).all()?;
+        let (detached, deleted) = join!(
+            join_all(managed.iter().map(|arn| detach(iam, name, arn))),
+            join_all(inline.iter().map(|policy| delete_inline(iam, name, policy))),
+        );
+        (detached.all(), deleted.all()).all()?;
+        iam.write.delete_role().role_name(name).send().await.answer("iam:DeleteRole")?;
+        Ok(())
+    }
+
+    fn owner(&self, live: &Live) -> Owner {
+        self.identity.owner(live.tags.iter().map(|tag| (tag.key(), tag.value())))
+    }
+
+    async fn adopt(&self, iam: &IamApi, _live: &Live) -> Result<()> {
+        let call = iam.write.tag_role().role_name(&self.identity.name).set_tags(Some(tags(&self.identity)?));
+        call.send().await.answer("iam:TagRole")?;
+        Ok(())
+    }
+}
+
+/// Returns the ARN of AWS's managed policy for execution roles: pull images, write logs.
+///
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html>
+pub fn execution_policy(partition: &str) -> String {
+    format!("arn:{partition}:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy")
+}
+
+/// Returns the trust policy: ECS tasks may take the role on.
+fn trust_policy() -> Value {
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ]
+    })
+}
+
+fn tags(identity: &Identity) -> Result<Vec<Tag>> {
+    let tags = identity.tags(|key, value| Tag::builder().key(key).value(value).build());
+    tags.into_iter().collect::<Result<_, _>>().map_err(|error| Error::other(error.to_string()))
+}
+
+/// Creates ECS's service-linked role, unless the account has it.
+async fn create_service_linked_role(iam: &IamApi) -> Result<()> {
+    let call = iam.write.create_service_linked_role().aws_service_name("ecs.amazonaws.com");
+    match call.send().await.answer("iam:CreateServiceLinkedRole") {
+        Ok(_) => Ok(()),
+        // "Service role name AWSServiceRoleForECS has been taken in this account, please try a different suffix."
+        // <https://github.com/bcgov/startup-sample-project-aws-containers/issues/13>
+        Err(error) if error.code() == Some("InvalidInput") && error.message().contains("has been taken") => Ok(()),
+        Err(error) => Err(error.doing("creating service-linked role AWSServiceRoleForECS")),
+    }
+}
+
+async fn attached(iam: &IamApi, role: &str) -> Result<Vec<String>> {
+    let pages = iam.read.list_attached_role_policies().role_name(role).into_paginator().items();
+    let policies = pages.send().collect::<Result<Vec<_>, _>>().await.answer("iam:ListAttachedRolePolicies")?;
+    Ok(policies.into_iter().filter_map(|policy| policy.policy_arn).collect())
+}
+
+async fn inline(iam: &IamApi, role: &str, policy: &str) -> Result<Option<Grants>> {
+    let call = iam.read.get_role_policy().role_name(role).policy_name(policy);
+    let reply = call.send().await.answer_if_found("iam:GetRolePolicy")?;
+    Ok(reply.map(|reply| Grants::read(&reply.policy_document)))
+}
+
+async fn inline_names(iam: &IamApi, role: &str) -> Result<Vec<String>> {
+    let pages = iam.read.list_role_policies().role_name(role).into_paginator().items();
+    pages.send().collect::<Result<Vec<_>, _>>().await.answer("iam:ListRolePolicies")
+}
+
+async fn attach(iam: &IamApi, role: &str, policy_arn: &str) -> Result<()> {
+    let call = iam.write.attach_role_policy().role_name(role).policy_arn(policy_arn);
+    call.send().await.answer("iam:AttachRolePolicy")?;
+    Ok(())
+}
+
+async fn detach(iam: &IamApi, role: &str, policy_arn: &str) -> Result<()> {
+    let call = iam.write.detach_role_policy().role_name(role).policy_arn(policy_arn);
+    call.send().await.answer_if_found("iam:DetachRolePolicy")?;
+    Ok(())
+}
+
+async fn delete_inline(iam: &IamApi, role: &str, policy: &str) -> Result<()> {
+    let call = iam.write.delete_role_policy().role_name(role).policy_name(policy);
+    call.send().await.answer_if_found("iam:DeleteRolePolicy")?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARN: &str = "arn:aws:iam::123456789012:role/ecsTaskExecutionRole";
+
+    fn stack() -> Stack {
+        Stack { region: Some("us-east-1".to_owned()), ..Stack::default() }
+    }
+
+    /// Returns an execution role that is as it should be.
+    fn good(role: &Role) -> Live {
+        let inline = SecretAccess::new(&stack()).document(&ARN.into()).as_ref().map(Grants::of);
+        Live { arn: ARN.into(), managed: vec![execution_policy("aws")], inline, ..role.planned() }
+    }
+
+    #[test]
+    fn a_new_execution_role_lacks_its_two_policies() {
+        let role = Role::new(&stack(), "ecsTaskExecutionRole", "d").for_execution(&stack());
+        let changes = role.diff(&Live { arn: ARN.into(), ..role.planned() });
+        let text: Vec<_> = changes.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            text,
+            [
+                "managed policy: add arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy",
+                "inline policy: add ParameterStoreAccess"
+            ]
+        );
+    }
+
+    #[test]
+    fn each_drift_is_one_change() {
+        let role = Role::new(&stack(), "ecsTaskExecutionRole", "d").for_execution(&stack());
+        let good = || good(&role);
+        // The trust policy that the ECS console writes, percent-encoded by IAM; and one for another service.
+        let console = "%7B%22Version%22%3A%222008-10-17%22%2C%22Statement%22%3A%5B%7B%22Sid%22%3A%22%22%2C%22Effect%22%3A%22Allow%22\
+                       %2C%22Principal%22%3A%7B%22Service%22%3A%22ecs-tasks.amazonaws.com%22%7D%2C%22Action%22%3A%22sts%3AAssumeRole%22%7D%5D%7D";
+        let other = console.replace("ecs-tasks", "ec2");
+        let foreign = "arn:aws:iam::aws:policy/CloudWatchFullAccess".to_owned();
+        let cases = [
+            (good(), vec![]),
+            (Live { trust: Grants::read(console), ..good() }, vec![]),
+            (Live { description: String::new(), ..good() }, vec!["description: add d"]),
+            (
+                Live { trust: Grants::read(&other), ..good() },
+                vec![
+                    r#"trust policy: remove Allow sts:AssumeRole by {"Service":"ec2.amazonaws.com"}"#,
+                    r#"trust policy: add Allow sts:AssumeRole by {"Service":"ecs-tasks.amazonaws.com"}"#,
+                ],
+            ),
+            (
+                Live { managed: Vec::new(), ..good() },
+                vec!["managed policy: add arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"],
+            ),
+            (
+                Live { managed: vec![execution_policy("aws"), foreign], ..good() },
+                vec!["managed policy: remove arn:aws:iam::aws:policy/CloudWatchFullAccess"],
+            ),
+            (Live { inline: None, ..good() }, vec!["inline policy: add ParameterStoreAccess"]),
+        ];
+        for (live, wanted) in cases {
+            let changes: Vec<_> = role.diff(&live).iter().map(ToString::to_string).collect();
+            assert_eq!(changes, wanted);
+        }
+    }
+
+    #[test]
+    fn what_others_attach_is_theirs() {
+        let role = Role::new(&stack(), "ecsTaskExecutionRole", "d").for_execution(&stack());
+        let changes =
+            role.diff(&Live { managed: vec![execution_policy("aws"), "arn:other".to_owned()], ..good(&role) });
+        assert_eq!(changes, [Change::foreign("managed policy", "arn:other")]);
+    }
+
+    #[test]
+    fn a_stack_without_secrets_needs_no_inline_policy() {
+        let mut stack = stack();
+        stack.services.values_mut().for_each(|service| service.secrets.clear());
+        let role = Role::new(&stack, "ecsTaskExecutionRole", "d").for_execution(&stack);
+        let changes = |inline| role.diff(&Live { inline, ..good(&role) });
+        assert_eq!(changes(None), []);
+        assert_eq!(changes(Some(Grants::default())), [Change::update("inline policy", "ParameterStoreAccess", "")]);
+    }
+
+    #[test]
+    fn a_task_role_has_no_policies_of_ours() {
+        let role = Role::new(&stack(), "frontendTaskRole", "d");
+        assert_eq!(role.diff(&Live { arn: ARN.into(), ..role.planned() }), []);
+    }
+}
