@@ -1,0 +1,126 @@
+//! The image repository layer: one ECR repository per service.
+
+mod lifecycle;
+mod repository;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use aws_sdk_ecr::Client;
+use ecs_aws::{Api, Session};
+use ecs_core::member;
+use ecs_core::tool::Tool;
+use ecs_core::{All as _, Listing, Result, Run, Stack};
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+use crate::repository::Repository;
+
+/// Name of the layer in the identity tags.
+const LAYER: &str = "ecr";
+
+/// The tool `ecs-ecr`.
+#[derive(Debug)]
+pub struct Ecr;
+
+/// Flags that only ecs-ecr has.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// With destroy: delete images too
+    #[arg(long, global = true)]
+    pub force: bool,
+}
+
+impl Tool for Ecr {
+    const NAME: &'static str = "ecs-ecr";
+    const ABOUT: &'static str = "Create or update the image repositories of an ECS stack";
+    const EXAMPLES: &'static str = "  ecs-ecr --stack prod.toml > ecr.json
+  ecs-ecr plan --stack prod.toml
+  ecs-net --stack prod.toml | ecs-sg | ecs-iam | ecs-ecr | ecs-db | ecs-alb | ecs-svc > prod.json
+  ecs-ecr destroy --force < prod.json";
+    const MEMBERS: &'static [&'static str] = &["ecr"];
+    const STOOD_ON_BY: &'static [&'static str] = &["svc"];
+    type Options = Options;
+    type Cloud = Session;
+
+    fn policy() -> Value {
+        json!({
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Sid": "Identity",
+                    "Effect": "Allow",
+                    "Action": "sts:GetCallerIdentity",
+                    "Resource": "*"
+                },
+                {
+                    "Sid": "Repositories",
+                    "Effect": "Allow",
+                    "Action": [
+                        "ecr:CreateRepository",
+                        "ecr:DeleteRepository",
+                        "ecr:DescribeRepositories",
+                        "ecr:GetLifecyclePolicy",
+                        "ecr:ListTagsForResource",
+                        "ecr:PutImageScanningConfiguration",
+                        "ecr:PutImageTagMutability",
+                        "ecr:PutLifecyclePolicy",
+                        "ecr:TagResource"
+                    ],
+                    "Resource": "arn:aws:ecr:*:*:repository/*"
+                }
+            ]
+        })
+    }
+
+    fn schema() -> Value {
+        json!({ "ecr": member::schema::<member::Ecr>() })
+    }
+
+    async fn layer(run: &Run<'_>, session: &Session, stack: &Stack, options: &Options) -> Result<()> {
+        let ecr = session.api(Client::new);
+        let names = repositories(stack);
+        let list = Rc::new(Listing::default());
+        let made = join_all(names.iter().map(|name| {
+            let repository = Repository::new(stack, name, &list);
+            let repository = if run.destroys() { repository.for_destroy(options.force) } else { repository };
+            run.ensure(&ecr, repository)
+        }));
+        let made = made.await.all()?;
+
+        let by_name: BTreeMap<_, _> = names.iter().zip(&made).map(|(name, made)| (name, &made.uri)).collect();
+        let uris = stack.services.iter().filter_map(|(key, service)| {
+            let uri = by_name.get(&service.repository(key)?)?;
+            Some((key.clone(), (*uri).clone()))
+        });
+        run.publish(&member::Ecr { repository_uris: uris.collect() })
+    }
+}
+
+/// Returns the repositories' names: services may share one, and those with an image of their own have none.
+fn repositories(stack: &Stack) -> BTreeSet<String> {
+    stack.services.iter().filter_map(|(key, service)| service.repository(key)).collect()
+}
+
+/// The client of ECR.
+type EcrApi = Api<Client>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_that_share_a_repository_get_one_and_those_with_an_image_none() {
+        let mut stack = Stack::default();
+        let of = |stack: &Stack| repositories(stack).into_iter().collect::<Vec<_>>();
+        assert_eq!(of(&stack), ["backend-repo", "frontend-repo"]);
+        for service in stack.services.values_mut() {
+            service.repository = Some("shared".to_owned());
+        }
+        assert_eq!(of(&stack), ["shared"]);
+        for service in stack.services.values_mut() {
+            service.image = Some("nginx:1".to_owned());
+        }
+        assert!(of(&stack).is_empty());
+    }
+}
