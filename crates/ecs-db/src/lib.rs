@@ -1,0 +1,289 @@
+//! The database layer: DB subnet group, master password, PostgreSQL instance, and the parameters that tell of it.
+
+mod difference;
+mod engine_version;
+mod instance;
+mod password;
+mod rds;
+mod status;
+mod subnet_group;
+
+use std::rc::Rc;
+
+use aws_sdk_rds::Client;
+use ecs_aws::parameter::{Parameters, Wanted as WantedParameter, resolve};
+use ecs_aws::{Api, Session};
+use ecs_core::id::planned;
+use ecs_core::member::{self, Net, Sg};
+use ecs_core::stack::{Parameter, ParameterLayer, PasswordStore};
+use ecs_core::tool::Tool;
+use ecs_core::{All as _, Error, Result, Run, Stack};
+use futures::join;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::difference::Wanted;
+use crate::engine_version::EngineVersion;
+use crate::instance::{Instance, Sight};
+use crate::password::Secret;
+use crate::subnet_group::SubnetGroup;
+
+/// Name of the layer in the identity tags.
+const LAYER: &str = "db";
+/// Reference that a parameter's value can be given only once the instance is available.
+const HOST: &str = "${db.host}";
+
+/// The tool `ecs-db`.
+#[derive(Debug)]
+pub struct Db;
+
+/// Flags that only ecs-db has.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Delete the database without keeping its data in a final snapshot
+    #[arg(long, global = true)]
+    skip_final_snapshot: bool,
+}
+
+impl Tool for Db {
+    const NAME: &'static str = "ecs-db";
+    const ABOUT: &'static str =
+        "Create or update the PostgreSQL database of an ECS stack, its password and its parameters";
+    const EXAMPLES: &'static str = "  ecs-net --stack prod.toml | ecs-sg | ecs-db > db.json
+  ecs-db < db.json
+  ecs-db plan --exit-code < db.json
+  ecs-db destroy < db.json
+  ecs-db destroy --skip-final-snapshot < staging.json";
+    const MEMBERS: &'static [&'static str] = &["db"];
+    const STOOD_ON_BY: &'static [&'static str] = &["svc"];
+    type Options = Options;
+    type Cloud = Session;
+
+    fn policy() -> Value {
+        json!({
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Sid": "Identity",
+                    "Effect": "Allow",
+                    "Action": "sts:GetCallerIdentity",
+                    "Resource": "*"
+                },
+                {
+                    "Sid": "Read",
+                    "Effect": "Allow",
+                    "Action": [
+                        "rds:DescribeDBEngineVersions",
+                        "rds:DescribeDBInstances",
+                        "rds:DescribeDBSubnetGroups"
+                    ],
+                    "Resource": "*"
+                },
+                {
+                    "Sid": "Database",
+                    "Effect": "Allow",
+                    "Action": [
+                        "rds:AddTagsToResource",
+                        "rds:CreateDBInstance",
+                        "rds:CreateDBSubnetGroup",
+                        "rds:DeleteDBInstance",
+                        "rds:DeleteDBSubnetGroup",
+                        "rds:ListTagsForResource",
+                        "rds:ModifyDBInstance",
+                        "rds:ModifyDBSubnetGroup"
+                    ],
+                    "Resource": [
+                        "arn:aws:rds:*:*:db:*",
+                        "arn:aws:rds:*:*:og:default*",
+                        "arn:aws:rds:*:*:pg:default*",
+                        "arn:aws:rds:*:*:snapshot:*",
+                        "arn:aws:rds:*:*:subgrp:*"
+                    ]
+                },
+                // The account's first instance makes RDS's own role:
+                // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAM.ServiceLinkedRoles.html
+                {
+                    "Sid": "FirstDatabase",
+                    "Effect": "Allow",
+                    "Action": "iam:CreateServiceLinkedRole",
+                    "Resource": "arn:aws:iam::*:role/aws-service-role/rds.amazonaws.com/AWSServiceRoleForRDS",
+                    "Condition": { "StringEquals": { "iam:AWSServiceName": "rds.amazonaws.com" } }
+                },
+                // What RDS asks of the caller when it is to keep the password:
+                // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-secrets-manager.html
+                {
+                    "Sid": "ManagedPassword",
+                    "Effect": "Allow",
+                    "Action": ["secretsmanager:CreateSecret", "secretsmanager:TagResource"],
+                    "Resource": "arn:aws:secretsmanager:*:*:secret:rds!*"
+                },
+                {
+                    "Sid": "ManagedPasswordKey",
+                    "Effect": "Allow",
+                    "Action": "kms:DescribeKey",
+                    "Resource": "arn:aws:kms:*:*:key/*"
+                },
+                {
+                    "Sid": "Parameters",
+                    "Effect": "Allow",
+                    "Action": [
+                        "ssm:AddTagsToResource",
+                        "ssm:DeleteParameter",
+                        "ssm:GetParameters",
+                        "ssm:ListTagsForResource",
+                        "ssm:PutParameter"
+                    ],
+                    "Resource": "arn:aws:ssm:*:*:parameter/*"
+                },
+                // SecureStrings: https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
+                {
+                    "Sid": "SecureParameters",
+                    "Effect": "Allow",
+                    "Action": ["kms:Decrypt", "kms:Encrypt"],
+                    "Resource": "arn:aws:kms:*:*:key/*",
+                    "Condition": { "StringLike": { "kms:ViaService": "ssm.*.amazonaws.com" } }
+                }
+            ]
+        })
+    }
+
+    fn schema() -> Value {
+        json!({ "db": member::schema::<member::Db>() })
+    }
+
+    async fn layer(run: &Run<'_>, session: &Session, stack: &Stack, options: &Options) -> Result<()> {
+        if !stack.db.enabled {
+            return run.publish_none::<member::Db>();
+        }
+        let rds = session.api(Client::new);
+        let ssm = session.api(aws_sdk_ssm::Client::new);
+        let sight = Rc::new(Sight::new(stack));
+        let version = Rc::new(EngineVersion::new(stack));
+        let secret = Rc::new(Secret::new(&ssm, stack));
+        let told: Vec<_> = stack.parameters_of(ParameterLayer::Db).filter(|(_, p)| !Secret::is(p.template())).collect();
+        let names = told.iter().map(|(name, parameter)| ((*name).to_owned(), parameter.secure()));
+        let parameters = Parameters::new(run, &ssm, stack, LAYER, names);
+        let (late, early): (Vec<_>, Vec<_>) =
+            told.iter().partition(|(_, parameter)| parameter.template().contains(HOST));
+
+        // None of these needs another: the first round of calls.
+        let (subnet_group, security_group, password, version_chosen, parameters_read) = join!(
+            async {
+                let net = run.input::<Net>().await?;
+                run.expect_lag(net.new);
+                run.ensure(&rds, SubnetGroup::new(run, stack, &net)?).await
+            },
+            async {
+                let sg = run.input::<Sg>().await?;
+                run.expect_lag(sg.new);
+                sg.db_security_group_id.ok_or_else(|| {
+                    Error::usage("the document's member `sg` has no `db_security_group_id`")
+                        .hint("run ecs-sg with the same stack file, or add the database's security group by hand")
+                })
+            },
+            secret.ensure(run, stack, &rds, &sight),
+            choose_version(run, &rds, &version, &sight),
+            parameters.read(),
+        );
+        let (subnet_group, security_group, (), (), ()) =
+            (subnet_group, security_group, password, version_chosen, parameters_read).all()?;
+        let wanted = Wanted::new(stack, &subnet_group.name, security_group);
+        let instance = Instance::new(stack, wanted, (&version, &secret, &sight), run.console(), options);
+        let instance = run.ensure(&rds, instance).await?;
+        if run.destroys() {
+            instance.check_unprotected(stack)?;
+        }
+
+        // Only now: a change of the instance that is refused must not reach the tasks through its parameters.
+        let (live, early) = join!(run.ready(&rds, &instance), parameters.ensure(run, resolved(&early, stack, None)?));
+        let (live, ()) = (live, early).all()?;
+        // An instance that is still being made has no host in a plan either.
+        let host = live.host().map_or_else(|| planned("endpoint", &stack.db.identifier), str::to_owned);
+        parameters.ensure(run, resolved(&late, stack, Some(&host))?).await?;
+        // The tasks read the parameters: nobody may start them before those are there.
+        run.publish(&member::Db {
+            instance_arn: live.arn(),
+            host,
+            port: stack.db.port,
+            name: stack.db.database.clone(),
+            // RDS may still show the secret that it was just told to give up.
+            secret_arn: live.secret().filter(|_| stack.db.password == PasswordStore::SecretsManager),
+        })
+    }
+}
+
+/// Finds out early which version a new instance gets, and says so.
+async fn choose_version(run: &Run<'_>, rds: &Rds, version: &EngineVersion, sight: &Sight) -> Result<()> {
+    if run.destroys() || version.given().is_some() {
+        return Ok(());
+    }
+    let chosen = async { if sight.get(rds).await?.is_some() { Ok(None) } else { version.choose(rds).await.map(Some) } };
+    let doing = format!("choosing the PostgreSQL version of DB instance {}", sight.identifier());
+    if let Some(chosen) = chosen.await.map_err(|error| error.doing(doing))? {
+        run.console().say("version", &format!("DB instance {}: PostgreSQL {chosen}", sight.identifier()));
+    }
+    Ok(())
+}
+
+/// Resolves the values of parameters; a host that is not known yet is in none of them.
+fn resolved(parameters: &[&(&str, &Parameter)], stack: &Stack, host: Option<&str>) -> Result<Vec<WantedParameter>> {
+    let port = stack.db.port.to_string();
+    let mut values = vec![("db.port", port.as_str()), ("db.name", &stack.db.database), ("db.user", &stack.db.user)];
+    values.extend(host.map(|host| ("db.host", host)));
+    let wanted = parameters.iter().map(|(name, parameter)| {
+        let value = Zeroizing::new(resolve(parameter.template(), &values)?);
+        Ok(WantedParameter { name: (*name).to_owned(), value, secure: parameter.secure() })
+    });
+    wanted.collect()
+}
+
+/// The client of RDS.
+type Rds = Api<Client>;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The sources of every call that the layer makes; each names its call as `service:Operation`, which is its action.
+    const SOURCES: [&str; 7] = [
+        include_str!("engine_version.rs"),
+        include_str!("instance.rs"),
+        include_str!("password.rs"),
+        include_str!("rds.rs"),
+        include_str!("subnet_group.rs"),
+        include_str!("../../ecs-aws/src/parameter.rs"),
+        include_str!("../../ecs-aws/src/session.rs"),
+    ];
+
+    #[test]
+    fn the_policy_allows_exactly_the_calls() {
+        let services = ["rds:", "ssm:", "sts:"];
+        let is_action = |text: &str| services.iter().any(|service| text.starts_with(service)) && !text.contains(' ');
+        let calls: BTreeSet<&str> =
+            SOURCES.iter().flat_map(|source| source.split('"')).filter(|text| is_action(text)).collect();
+        let policy = Db::policy().to_string();
+        let allowed: BTreeSet<&str> = policy.split('"').filter(|text| is_action(text)).collect();
+        assert_eq!(allowed, calls);
+    }
+
+    #[test]
+    fn parameters_are_resolved_as_soon_as_they_can_be() {
+        let stack = Stack::default();
+        let all: Vec<_> = stack.parameters_of(ParameterLayer::Db).filter(|(_, p)| !Secret::is(p.template())).collect();
+        let (late, early): (Vec<_>, Vec<_>) =
+            all.iter().partition(|(_, parameter)| parameter.template().contains(HOST));
+        let text = |wanted: Vec<WantedParameter>| {
+            let pairs = wanted.iter().map(|wanted| {
+                format!("{}={}{}", wanted.name, wanted.value.as_str(), if wanted.secure { " secure" } else { "" })
+            });
+            pairs.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            text(resolved(&early, &stack, None).expect("known")),
+            ["/ecs/backend/DB_NAME=fileanalyzer", "/ecs/backend/DB_PORT=5432", "/ecs/backend/DB_USER=postgres secure"]
+        );
+        assert_eq!(text(resolved(&late, &stack, Some("h")).expect("known")), ["/ecs/backend/DB_HOST=h"]);
+    }
+}
