@@ -1,0 +1,345 @@
+//! The load balancer layer: target groups, load balancer, listeners and rules, and the parameters that hold its address.
+
+mod elb;
+mod listener;
+mod load_balancer;
+mod others;
+mod rule;
+mod target_group;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use aws_sdk_elasticloadbalancingv2::Client;
+use ecs_aws::parameter::{self, Ssm, Wanted};
+use ecs_aws::{Api, Session};
+use ecs_core::id::TargetGroupArn;
+use ecs_core::member::{self, Member as _, Net, Sg};
+use ecs_core::stack::{ParameterLayer, Service};
+use ecs_core::tool::Tool;
+use ecs_core::{All as _, Error, Result, Run, Stack};
+use futures::future::join_all;
+use futures::join;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use crate::elb::Listings;
+use crate::listener::{Listener, Listeners};
+use crate::load_balancer::LoadBalancer;
+use crate::others::Others;
+use crate::rule::{Rule, Rules};
+use crate::target_group::TargetGroup;
+
+/// Name of the layer in the identity tags.
+const LAYER: &str = "alb";
+/// Fewest subnets, each in another zone, of an application load balancer:
+/// <https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html>
+const MIN_SUBNETS: usize = 2;
+
+/// The tool `ecs-alb`.
+#[derive(Debug)]
+pub struct Alb;
+
+/// Flags that only ecs-alb has: none.
+#[derive(Debug, clap::Args)]
+pub struct Options {}
+
+impl Tool for Alb {
+    const NAME: &'static str = "ecs-alb";
+    const ABOUT: &'static str = "Create or update the load balancer of an ECS stack: target groups, listeners, rules";
+    const EXAMPLES: &'static str = "  ecs-net --stack prod.toml | ecs-sg | ecs-alb > stack.json
+  ecs-net plan --stack prod.toml | ecs-sg plan | ecs-alb plan
+  ecs-alb < stack.json | jq -r .alb.url
+  ecs-alb destroy < stack.json";
+    const MEMBERS: &'static [&'static str] = &["alb"];
+    const STOOD_ON_BY: &'static [&'static str] = &["svc"];
+    type Options = Options;
+    type Cloud = Session;
+
+    fn policy() -> Value {
+        json!({
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Sid": "Read",
+                    "Effect": "Allow",
+                    "Action": [
+                        "elasticloadbalancing:DescribeListeners",
+                        "elasticloadbalancing:DescribeLoadBalancers",
+                        "elasticloadbalancing:DescribeRules",
+                        "elasticloadbalancing:DescribeTags",
+                        "elasticloadbalancing:DescribeTargetGroupAttributes",
+                        "elasticloadbalancing:DescribeTargetGroups",
+                        "sts:GetCallerIdentity"
+                    ],
+                    "Resource": "*"
+                },
+                {
+                    "Sid": "Write",
+                    "Effect": "Allow",
+                    "Action": [
+                        "elasticloadbalancing:AddTags",
+                        "elasticloadbalancing:CreateListener",
+                        "elasticloadbalancing:CreateLoadBalancer",
+                        "elasticloadbalancing:CreateRule",
+                        "elasticloadbalancing:CreateTargetGroup",
+                        "elasticloadbalancing:DeleteListener",
+                        "elasticloadbalancing:DeleteLoadBalancer",
+                        "elasticloadbalancing:DeleteRule",
+                        "elasticloadbalancing:DeleteTargetGroup",
+                        "elasticloadbalancing:ModifyListener",
+                        "elasticloadbalancing:ModifyRule",
+                        "elasticloadbalancing:ModifyTargetGroup",
+                        "elasticloadbalancing:ModifyTargetGroupAttributes",
+                        "elasticloadbalancing:SetIpAddressType",
+                        "elasticloadbalancing:SetRulePriorities",
+                        "elasticloadbalancing:SetSecurityGroups",
+                        "elasticloadbalancing:SetSubnets"
+                    ],
+                    "Resource": [
+                        "arn:aws:elasticloadbalancing:*:*:listener-rule/app/*",
+                        "arn:aws:elasticloadbalancing:*:*:listener/app/*",
+                        "arn:aws:elasticloadbalancing:*:*:loadbalancer/app/*",
+                        "arn:aws:elasticloadbalancing:*:*:targetgroup/*"
+                    ]
+                },
+                {
+                    "Sid": "Parameters",
+                    "Effect": "Allow",
+                    "Action": [
+                        "ssm:AddTagsToResource",
+                        "ssm:DeleteParameter",
+                        "ssm:GetParameters",
+                        "ssm:ListTagsForResource",
+                        "ssm:PutParameter"
+                    ],
+                    "Resource": "arn:aws:ssm:*:*:parameter/*"
+                },
+                {
+                    // ELB makes it with an account's first load balancer, in the caller's name:
+                    // <https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-service-linked-roles.html>
+                    "Sid": "ServiceLinkedRole",
+                    "Effect": "Allow",
+                    "Action": "iam:CreateServiceLinkedRole",
+                    "Resource": "arn:aws:iam::*:role/aws-service-role/elasticloadbalancing.amazonaws.com/AWSServiceRoleForElasticLoadBalancing",
+                    "Condition": {
+                        "StringEquals": { "iam:AWSServiceName": "elasticloadbalancing.amazonaws.com" }
+                    }
+                }
+            ]
+        })
+    }
+
+    fn schema() -> Value {
+        json!({ "alb": member::schema::<member::Alb>() })
+    }
+
+    async fn layer(run: &Run<'_>, session: &Session, stack: &Stack, _options: &Options) -> Result<()> {
+        let elb = session.api(Client::new);
+        let ssm = session.api(aws_sdk_ssm::Client::new);
+        let listings = Rc::new(Listings::default());
+        if run.destroys() {
+            return destroy(run, &elb, &ssm, stack, &listings).await;
+        }
+
+        // What is there is read while the members that this layer needs are still on their way. Should that fail, the
+        // resources read again, and say so.
+        let look = async {
+            let _ = join!(listings.load_balancers(&elb), listings.target_groups(&elb));
+        };
+        // The address is known before anything listens there: parameters need no more.
+        let (tell, told) = oneshot::channel();
+        let parameters = async {
+            match told.await {
+                Ok(address) => parameter::ensure_all(run, &ssm, stack, LAYER, wanted(stack, &address)?).await,
+                // There is no load balancer, and its own error says why.
+                Err(_) => Ok(()),
+            }
+        };
+        let routing = async {
+            let net: Net = run.input().await?;
+            run.expect_lag(net.new);
+            check(&net)?;
+            let groups = stack
+                .services
+                .iter()
+                .map(|(key, service)| run.ensure(&elb, TargetGroup::new(stack, key, service, &net.vpc_id, &listings)));
+            let balancer = async {
+                let sg: Sg = run.input().await?;
+                run.expect_lag(sg.new);
+                let balancer = run.ensure(&elb, LoadBalancer::new(stack, &net, &sg, &listings)).await?;
+                // Nobody is told when the other branch was dropped, and then nobody needs to know.
+                let _ = tell.send(Address::of(stack, &balancer));
+                let listeners = Listeners::of(&balancer);
+                // Read beside the target groups; should that fail, the listener reads again, and says so.
+                let _ = listeners.get(&elb).await;
+                Ok((balancer, listeners))
+            };
+            let (groups, balancer) = join!(join_all(groups), balancer);
+            let (groups, (balancer, listeners)) = (groups.all(), balancer).all()?;
+            let groups: BTreeMap<String, TargetGroupArn> =
+                stack.services.keys().cloned().zip(groups.iter().map(|group| group.arn.clone())).collect();
+
+            let (default, _) =
+                stack.default_service().ok_or_else(|| Error::usage("every service has a path: one must have none"))?;
+            let listener = Listener::serving(stack, &balancer, &listeners, &groups[default]);
+            let listener = run.ensure(&elb, listener).await?;
+            let rules = Rules::of(&listener, wanted_rules(stack, &groups), run.prunes());
+            // First of all, or a rule that is to go could hold a priority that is wanted.
+            Others::among_rules(stack, &listings, &rules).ensure(run, &elb).await?;
+            join_all(Rule::all(stack, &rules).into_iter().map(|rule| run.ensure(&elb, rule))).await.all()?;
+            Ok((balancer, groups, listeners, listener))
+        };
+        let ((), routing, parameters) = join!(look, routing, parameters);
+        let ((balancer, groups, listeners, listener), ()) = (routing, parameters).all()?;
+        let Address { dns_name, url } = Address::of(stack, &balancer);
+        run.publish(&member::Alb {
+            load_balancer_arn: Some(balancer.arn.clone()),
+            dns_name,
+            url,
+            listener_arn: Some(listener.arn.clone()),
+            target_group_arns: groups.clone(),
+        })?;
+
+        // From here on it is about requests: services can be made already.
+        let redirect = async {
+            if stack.alb.certificate_arn.is_some() {
+                // Only now: before, 443 might not have known all the paths.
+                let groups: Vec<_> = groups.values().cloned().collect();
+                run.ensure(&elb, Listener::redirecting(stack, &balancer, &listeners, &groups)).await?;
+            }
+            Others::beside(stack, &listings, &listeners).ensure(run, &elb).await
+        };
+        let (redirect, balancer) = join!(redirect, run.ready(&elb, &balancer));
+        let ((), balancer) = (redirect, balancer).all()?;
+        if let Some(reason) = balancer.impaired() {
+            run.console().warn(&format!("load balancer {} is impaired: {reason}", stack.alb.name));
+        }
+        Ok(())
+    }
+}
+
+/// Looks for what is to be deleted: listeners and rules go with their load balancer.
+async fn destroy(run: &Run<'_>, elb: &Elb, ssm: &Ssm, stack: &Stack, listings: &Rc<Listings>) -> Result<()> {
+    let (net, sg) = (Net::unknown(), Sg::unknown());
+    let groups = stack.services.iter().map(|(key, service)| {
+        run.ensure(elb, TargetGroup::new(stack, key, service, &net.vpc_id, listings).for_destroy())
+    });
+    let parameters = parameter::ensure_all(run, ssm, stack, LAYER, wanted(stack, &Address::unknown())?);
+    let found = join!(join_all(groups), Others::for_destroy(stack, listings).ensure(run, elb), parameters);
+    (found.0.all(), found.1, found.2).all()?;
+    // Looked for last, so that it is deleted first: while it forwards to the target groups, they are in use.
+    run.ensure(elb, LoadBalancer::new(stack, &net, &sg, listings)).await?;
+    Ok(())
+}
+
+/// Checks that a load balancer can stand on the network.
+fn check(net: &Net) -> Result<()> {
+    let count = net.public_subnet_ids.len();
+    if count >= MIN_SUBNETS {
+        return Ok(());
+    }
+    Err(Error::usage(format!("the document's member `net` has {count} `public_subnet_ids`, a load balancer needs two"))
+        .hint("name public subnets in two zones, with a route to an internet gateway"))
+}
+
+/// Where the stack is to be reached.
+#[derive(Debug)]
+struct Address {
+    dns_name: String,
+    url: String,
+}
+
+impl Address {
+    fn of(stack: &Stack, balancer: &load_balancer::Live) -> Self {
+        let dns_name = balancer.dns_name.clone();
+        let scheme = if stack.alb.certificate_arn.is_some() { "https" } else { "http" };
+        let url = if balancer.arn.is_planned() {
+            ecs_core::id::planned("URL", &stack.alb.name)
+        } else {
+            format!("{scheme}://{dns_name}")
+        };
+        Self { dns_name, url }
+    }
+
+    fn unknown() -> Self {
+        let member::Alb { dns_name, url, .. } = member::Alb::unknown();
+        Self { dns_name, url }
+    }
+}
+
+/// Returns the parameters of this layer, with the address in them.
+fn wanted(stack: &Stack, address: &Address) -> Result<Vec<Wanted>> {
+    let values = [("alb.dns_name", address.dns_name.as_str()), ("alb.url", address.url.as_str())];
+    let parameters = stack.parameters_of(ParameterLayer::Alb).map(|(name, given)| {
+        let value = parameter::resolve(given.template(), &values)?;
+        Ok(Wanted { name: name.to_owned(), value: Zeroizing::new(value), secure: given.secure() })
+    });
+    parameters.collect::<Vec<_>>().all()
+}
+
+/// Returns the rules of the services that have a path.
+fn wanted_rules(stack: &Stack, groups: &BTreeMap<String, TargetGroupArn>) -> Vec<rule::Wanted> {
+    let wanted = |(key, service): (&String, &Service)| {
+        let (path, priority) = (service.path.clone()?, service.priority?);
+        Some(rule::Wanted { key: key.clone(), path, priority, group: groups.get(key)?.clone() })
+    };
+    stack.services.iter().filter_map(wanted).collect()
+}
+
+/// The clients of Elastic Load Balancing.
+type Elb = Api<Client>;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const SOURCES: [&str; 6] = [
+        include_str!("elb.rs"),
+        include_str!("listener.rs"),
+        include_str!("load_balancer.rs"),
+        include_str!("others.rs"),
+        include_str!("rule.rs"),
+        include_str!("target_group.rs"),
+    ];
+
+    #[test]
+    fn the_policy_allows_the_calls_that_are_made_and_no_others() {
+        let policy = Alb::policy();
+        let allowed: BTreeSet<&str> = (0..2)
+            .flat_map(|index| policy["Statement"][index]["Action"].as_array().into_iter().flatten())
+            .filter_map(|action| action.as_str()?.strip_prefix("elasticloadbalancing:"))
+            .collect();
+        let made: BTreeSet<&str> = SOURCES
+            .iter()
+            .flat_map(|source| source.split("answer(\"elasticloadbalancing:").skip(1))
+            .filter_map(|rest| rest.split('"').next())
+            .collect();
+        assert_eq!(allowed, made);
+    }
+
+    #[test]
+    fn parameters_hold_the_address() {
+        let stack = Stack::default();
+        let address = Address { dns_name: "x.elb.amazonaws.com".into(), url: "http://x.elb.amazonaws.com".into() };
+        let wanted = wanted(&stack, &address).expect("all references are known");
+        let values: Vec<_> = wanted.iter().map(|one| (one.name.as_str(), one.value.as_str())).collect();
+        assert_eq!(
+            values,
+            [
+                ("/ecs/backend/FRONTEND_URL", "http://x.elb.amazonaws.com"),
+                ("/ecs/frontend/API_URL", "http://x.elb.amazonaws.com/api")
+            ]
+        );
+    }
+
+    #[test]
+    fn one_public_subnet_is_refused_before_anything_is_made() {
+        let net = |count: usize| Net { public_subnet_ids: vec!["subnet-1".into(); count], ..Net::unknown() };
+        assert!(check(&net(1)).is_err());
+        assert!(check(&net(2)).is_ok());
+    }
+}

@@ -1,0 +1,300 @@
+//! What else is on the load balancer: rules and listeners that the stack does not describe, and target groups of
+//! services that it no longer has.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use aws_sdk_elasticloadbalancingv2::types::{Listener as Listens, Rule as Routes, TargetGroup as Group};
+use ecs_core::{All as _, Change, Identity, Owner, Resource, Result, Run, Stack};
+use futures::future::join_all;
+use futures::join;
+
+use crate::elb::{self, Listings};
+use crate::listener::{self, Listeners};
+use crate::rule::{self, Rules};
+use crate::{Elb, LAYER, load_balancer, target_group};
+
+/// What else there is on the stack's load balancer.
+///
+/// It is reported, and deleted only with `--prune`. A destroy deletes the stack's own target groups among it, of which
+/// nothing else would know any more.
+#[derive(Debug)]
+pub struct Others {
+    identity: Identity,
+    groups: BTreeSet<String>,
+    ports: BTreeSet<i32>,
+    listings: Rc<Listings>,
+    scope: Scope,
+}
+
+/// Where to look.
+#[derive(Debug)]
+enum Scope {
+    /// At the rules of the listener that serves the stack
+    Rules(Rc<Rules>),
+    /// At the listeners, and at the target groups that nothing forwards to any more
+    Rest(Rc<Listeners>),
+    /// At the target groups alone: all else goes with the load balancer
+    Destroy,
+}
+
+/// One thing that the stack does not describe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Other {
+    kind: Kind,
+    arn: String,
+    text: String,
+}
+
+/// What kind of thing it is, in the order of deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Rule,
+    Listener,
+    TargetGroup,
+}
+
+impl Kind {
+    fn field(self) -> &'static str {
+        match self {
+            Kind::Rule => "rule",
+            Kind::Listener => "listener",
+            Kind::TargetGroup => "target group",
+        }
+    }
+}
+
+impl Others {
+    /// Makes the search for rules beside the stack's.
+    pub fn among_rules(stack: &Stack, listings: &Rc<Listings>, rules: &Rc<Rules>) -> Self {
+        Self::new(stack, listings, Scope::Rules(Rc::clone(rules)))
+    }
+
+    /// Makes the search for listeners beside the stack's, and for its target groups that it no longer has.
+    pub fn beside(stack: &Stack, listings: &Rc<Listings>, listeners: &Rc<Listeners>) -> Self {
+        Self::new(stack, listings, Scope::Rest(Rc::clone(listeners)))
+    }
+
+    /// Makes the search for the stack's target groups that it no longer has.
+    pub fn for_destroy(stack: &Stack, listings: &Rc<Listings>) -> Self {
+        Self::new(stack, listings, Scope::Destroy)
+    }
+
+    fn new(stack: &Stack, listings: &Rc<Listings>, scope: Scope) -> Self {
+        let https = stack.alb.certificate_arn.is_some();
+        Self {
+            identity: Identity::new(&stack.name, LAYER, &stack.alb.name),
+            groups: stack.services.iter().map(|(key, service)| service.target_group(key)).collect(),
+            ports: if https { BTreeSet::from([80, 443]) } else { BTreeSet::from([80]) },
+            listings: Rc::clone(listings),
+            scope,
+        }
+    }
+
+    /// Reports what there is, or as told deletes it; says nothing where there is nothing.
+    ///
+    /// # Errors
+    /// Any refusal by ELB.
+    pub async fn ensure(self, run: &Run<'_>, elb: &Elb) -> Result<()> {
+        match self.find(elb).await.map_err(|error| error.doing(format!("reading {} {}", Self::KIND, self.name())))? {
+            Some(others) if !others.is_empty() => run.ensure(elb, self).await.map(drop),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Returns the stack's target groups that it does not describe.
+    async fn groups(&self, elb: &Elb) -> Result<Vec<Other>> {
+        let (balancers, groups) = join!(self.listings.load_balancers(elb), self.listings.target_groups(elb));
+        let (balancers, groups) = (balancers, groups).all()?;
+        let Some(balancer) = load_balancer::named(&balancers, &self.identity.name) else { return Ok(Vec::new()) };
+        let (arn, vpc) = (balancer.load_balancer_arn(), balancer.vpc_id());
+        let undescribed: Vec<&Group> =
+            groups.iter().filter(|group| group.vpc_id() == vpc && self.may_be_ours(group, arn)).collect();
+        let arns: Vec<String> = undescribed.iter().filter_map(|group| group.target_group_arn.clone()).collect();
+        // Without a candidate there is nothing to ask.
+        let owners = elb::read_owners(elb, &arns, &self.identity).await?;
+        let ours = arns.into_iter().zip(owners).filter(|(_, owner)| *owner == Owner::Ours);
+        Ok(ours.map(|(arn, _)| former(arn)).collect())
+    }
+
+    /// Says whether a target group can be one of a service that the stack no longer has: what another load balancer uses
+    /// cannot.
+    fn may_be_ours(&self, group: &Group, balancer: Option<&str>) -> bool {
+        let described = group.target_group_name().is_some_and(|name| self.groups.contains(name));
+        !described && group.load_balancer_arns().iter().all(|user| Some(user.as_str()) == balancer)
+    }
+
+    fn other_listeners(&self, listeners: &[Listens]) -> Vec<Other> {
+        let other = listeners.iter().filter(|listener| !listener.port().is_some_and(|port| self.ports.contains(&port)));
+        let describe = |listener: &Listens| {
+            let port = listener.port().unwrap_or_default();
+            let arn = listener.listener_arn().unwrap_or_default().to_owned();
+            Other { kind: Kind::Listener, text: format!("on port {port} ({arn})"), arn }
+        };
+        other.map(describe).collect()
+    }
+}
+
+impl Resource for Others {
+    type Api = Elb;
+    type Live = Vec<Other>;
+    const KIND: &'static str = "what else is on load balancer";
+    /// A target group can be deleted as soon as no listener and no rule forwards to it.
+    const PATIENCE: Duration = Duration::from_secs(10 * 60);
+
+    fn name(&self) -> String {
+        self.identity.name.clone()
+    }
+
+    fn id(&self, live: &Vec<Other>) -> String {
+        if live.is_empty() {
+            return "nothing".to_owned();
+        }
+        live.iter().map(|other| format!("{} {}", other.kind.field(), other.text)).collect::<Vec<_>>().join(", ")
+    }
+
+    fn planned(&self) -> Vec<Other> {
+        Vec::new()
+    }
+
+    /// Returns what there is; a destroy finds nothing where there is nothing to delete.
+    async fn find(&self, elb: &Elb) -> Result<Option<Vec<Other>>> {
+        match &self.scope {
+            Scope::Rules(rules) => {
+                let present = rules.get(elb).await?;
+                Ok(Some(rules.others(&present).into_iter().map(other_rule).collect()))
+            }
+            Scope::Rest(listeners) => {
+                let (listeners, groups) = join!(listeners.get(elb), self.groups(elb));
+                let (listeners, groups) = (listeners, groups).all()?;
+                Ok(Some(self.other_listeners(&listeners).into_iter().chain(groups).collect()))
+            }
+            Scope::Destroy => Ok(Some(self.groups(elb).await?).filter(|groups| !groups.is_empty())),
+        }
+    }
+
+    /// Makes nothing: what else there is, somebody else has made.
+    async fn create(&self, _elb: &Elb) -> Result<Vec<Other>> {
+        Ok(Vec::new())
+    }
+
+    fn diff(&self, live: &Vec<Other>) -> Vec<Change> {
+        live.iter().map(|other| Change::foreign(other.kind.field(), &other.text)).collect()
+    }
+
+    async fn update(&self, elb: &Elb, live: &Vec<Other>, _changes: &[Change]) -> Result<()> {
+        // What forwards goes before what is forwarded to.
+        for kind in [Kind::Rule, Kind::Listener, Kind::TargetGroup] {
+            delete_all(elb, live, kind).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, elb: &Elb, live: &Vec<Other>) -> Result<()> {
+        delete_all(elb, live, Kind::TargetGroup).await
+    }
+
+    fn owner(&self, _live: &Vec<Other>) -> Owner {
+        match self.scope {
+            // A destroy has found nothing but what is tagged as the stack's.
+            Scope::Destroy => Owner::Ours,
+            // Whose the load balancer is decides.
+            Scope::Rules(_) | Scope::Rest(_) => Owner::Unread,
+        }
+    }
+
+    async fn read_owner(&self, elb: &Elb, _live: &Vec<Other>) -> Result<Owner> {
+        let balancers = self.listings.load_balancers(elb).await?;
+        match load_balancer::named(&balancers, &self.identity.name).and_then(|balancer| balancer.load_balancer_arn()) {
+            Some(arn) => elb::read_owner(elb, arn, &self.identity).await,
+            // This run has made it.
+            None => Ok(Owner::Ours),
+        }
+    }
+
+    async fn adopt(&self, _elb: &Elb, _live: &Vec<Other>) -> Result<()> {
+        // Whoever takes over the load balancer has said nothing of the rest.
+        Ok(())
+    }
+
+    fn forget(&self) {
+        match &self.scope {
+            Scope::Rules(rules) => rules.forget(),
+            Scope::Rest(listeners) => {
+                listeners.forget();
+                self.listings.forget_target_groups();
+            }
+            Scope::Destroy => self.listings.forget_target_groups(),
+        }
+    }
+}
+
+fn other_rule(rule: &Routes) -> Other {
+    let arn = rule.rule_arn().unwrap_or_default().to_owned();
+    Other { kind: Kind::Rule, text: format!("{} ({arn})", rule::describe(rule)), arn }
+}
+
+fn former(arn: String) -> Other {
+    let text = format!("{} of a service that the stack no longer has", elb::name_in(&arn));
+    Other { kind: Kind::TargetGroup, text, arn }
+}
+
+/// Deletes all of one kind; what is gone already is done.
+async fn delete_all(elb: &Elb, others: &[Other], kind: Kind) -> Result<()> {
+    let deletions = others.iter().filter(|other| other.kind == kind).map(async |other| {
+        let deleted = match kind {
+            Kind::Rule => rule::delete(elb, &other.arn).await,
+            Kind::Listener => listener::delete(elb, &other.arn).await,
+            Kind::TargetGroup => target_group::delete(elb, &other.arn).await,
+        };
+        match deleted {
+            Err(error) if error.kind() == ecs_core::Kind::NotFound => Ok(()),
+            other => other,
+        }
+    });
+    join_all(deletions).await.all()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn others() -> Others {
+        Others::for_destroy(&Stack::default(), &Rc::default())
+    }
+
+    #[test]
+    fn only_what_no_other_load_balancer_uses_can_be_ours() {
+        let cases: [(&str, &[&str], bool); 5] = [
+            ("reporting-tg", &["arn:ours"], true),
+            ("reporting-tg", &[], true),
+            ("reporting-tg", &["arn:another"], false),
+            // In the stack: not another one.
+            ("frontend-tg", &["arn:ours"], false),
+            ("backend-tg", &[], false),
+        ];
+        for (name, users, ours) in cases {
+            let users = users.iter().map(|user| (*user).to_owned()).collect();
+            let group = Group::builder().target_group_name(name).set_load_balancer_arns(Some(users)).build();
+            assert_eq!(others().may_be_ours(&group, Some("arn:ours")), ours, "{group:?}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_reported_as_somebody_elses() {
+        let listener = Listens::builder().listener_arn("arn:l").port(8080).build();
+        let ours = Listens::builder().listener_arn("arn:80").port(80).build();
+        let mut live = others().other_listeners(&[ours, listener]);
+        live.push(former("arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/reporting-tg/1".to_owned()));
+        let changes: Vec<_> = others().diff(&live).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            changes,
+            [
+                "listener: remove on port 8080 (arn:l)",
+                "target group: remove reporting-tg of a service that the stack no longer has"
+            ]
+        );
+    }
+}

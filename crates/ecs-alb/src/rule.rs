@@ -1,0 +1,416 @@
+//! The listener rules that route a path to a service.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use aws_sdk_elasticloadbalancingv2::types::{
+    PathPatternConditionConfig, Rule as Described, RuleCondition, RulePriorityPair,
+};
+use ecs_aws::{Answer as _, present};
+use ecs_core::id::{ListenerArn, TargetGroupArn};
+use ecs_core::{Change, Error, Held, Identity, Listing, Owner, Resource, Result, Stack};
+
+use crate::listener::Listener;
+use crate::{Elb, LAYER, elb};
+
+/// Name of the condition on a path.
+const PATH_PATTERN: &str = "path-pattern";
+/// What differs, as [`Change::field`].
+const PRIORITY: &str = "priority";
+const CONDITION: &str = "condition";
+const ACTION: &str = "action";
+
+/// The rules of one listener: those that the stack wants, and those that are there, listed once for all of them.
+#[derive(Debug)]
+pub struct Rules {
+    listener: ListenerArn,
+    listener_name: String,
+    listener_is_new: bool,
+    wanted: Vec<Wanted>,
+    /// Rules beside the wanted ones are deleted: then they are in nobody's way.
+    others_go: bool,
+    list: Listing<Vec<Described>>,
+}
+
+/// What the stack wants of one rule.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The service's key
+    pub key: String,
+    /// Path pattern that it matches
+    pub path: String,
+    /// Priority, unique on the listener
+    pub priority: i32,
+    /// Target group that it forwards to
+    pub group: TargetGroupArn,
+}
+
+impl Rules {
+    /// Makes the list of a listener's rules: known to be empty when the listener is new, but for its default rule.
+    pub fn of(listener: &Held<Listener>, wanted: Vec<Wanted>, others_go: bool) -> Rc<Self> {
+        let listener_is_new = listener.is_new() || listener.arn.is_planned();
+        let list = if listener_is_new { Listing::known(Vec::new()) } else { Listing::default() };
+        let (listener, listener_name) = (listener.arn.clone(), listener.name.clone());
+        Rc::new(Self { listener, listener_name, listener_is_new, wanted, others_go, list })
+    }
+
+    /// Returns the rules that are there.
+    pub async fn get(&self, elb: &Elb) -> Result<Rc<Vec<Described>>> {
+        self.list.get(async || Self::read(elb, &self.listener).await).await
+    }
+
+    /// Reads a listener's rules.
+    pub async fn read(elb: &Elb, listener: &ListenerArn) -> Result<Vec<Described>> {
+        let all = elb.read.describe_rules().listener_arn(listener.as_str()).into_paginator().items().send();
+        all.collect::<Result<Vec<_>, _>>().await.answer("elasticloadbalancing:DescribeRules")
+    }
+
+    /// Makes the next caller look again.
+    pub fn forget(&self) {
+        self.list.forget();
+    }
+
+    /// Returns those of the rules that are none of the stack's, nor the listener's default.
+    pub fn others<'r>(&self, rules: &'r [Described]) -> Vec<&'r Described> {
+        others(&self.wanted, rules)
+    }
+}
+
+/// The rule of one service.
+#[derive(Debug)]
+pub struct Rule {
+    identity: Identity,
+    wanted: Wanted,
+    rules: Rc<Rules>,
+}
+
+/// What ELB says the rule is.
+#[derive(Debug, Clone)]
+pub struct Live {
+    arn: String,
+    rule: Described,
+}
+
+impl Rule {
+    /// Makes the rules of a listener that the stack wants.
+    pub fn all(stack: &Stack, rules: &Rc<Rules>) -> Vec<Self> {
+        let rule = |wanted: &Wanted| Self {
+            identity: Identity::new(&stack.name, LAYER, format!("{}-{}", rules.listener_name, wanted.key)),
+            wanted: wanted.clone(),
+            rules: Rc::clone(rules),
+        };
+        rules.wanted.iter().map(rule).collect()
+    }
+
+    fn condition(&self) -> RuleCondition {
+        let path = PathPatternConditionConfig::builder().values(&self.wanted.path).build();
+        RuleCondition::builder().field(PATH_PATTERN).path_pattern_config(path).build()
+    }
+}
+
+impl Resource for Rule {
+    type Api = Elb;
+    type Live = Live;
+    const KIND: &'static str = "listener rule";
+    /// It exists at once and is deleted with its listener.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn name(&self) -> String {
+        self.identity.name.clone()
+    }
+
+    fn id(&self, live: &Live) -> String {
+        live.arn.clone()
+    }
+
+    fn planned(&self) -> Live {
+        let rule = Described::builder().priority(self.wanted.priority.to_string()).conditions(self.condition());
+        let rule = rule.actions(elb::forward_to(self.wanted.group.as_str())).build();
+        Live { arn: ecs_core::id::planned(Self::KIND, &self.identity.name), rule }
+    }
+
+    /// Returns the rule if it exists.
+    ///
+    /// # Errors
+    /// When somebody else's rule has the priority: priorities are unique on a listener.
+    async fn find(&self, elb: &Elb) -> Result<Option<Live>> {
+        let rules = self.rules.get(elb).await?;
+        let mut others = others(&self.rules.wanted, &rules).into_iter();
+        let priority = self.wanted.priority.to_string();
+        let holder = others.find(|rule| !self.rules.others_go && rule.priority() == Some(&priority));
+        if let Some(other) = holder {
+            let (arn, text) = (other.rule_arn().unwrap_or_default(), describe(other));
+            return Err(Error::other(format!(
+                "its priority is taken by a rule that is not in the stack file: {text} ({arn})"
+            ))
+            .hint(format!(
+                "give the service `{}` another `priority`, or run with --prune: that rule is then deleted",
+                self.wanted.key
+            )));
+        }
+        let rule = of(&self.rules.wanted, &self.wanted, &rules);
+        Ok(rule.map(|rule| Live { arn: rule.rule_arn().unwrap_or_default().to_owned(), rule: rule.clone() }))
+    }
+
+    async fn create(&self, elb: &Elb) -> Result<Live> {
+        if !self.rules.listener_is_new {
+            elb::insist_on_ours(elb, self.rules.listener.as_str(), "listener", &self.identity).await?;
+        }
+        let call = elb.write.create_rule().listener_arn(self.rules.listener.as_str()).priority(self.wanted.priority);
+        let call = call.conditions(self.condition()).actions(elb::forward_to(self.wanted.group.as_str()));
+        let reply = call.set_tags(elb::tags(&self.identity)).send().await.answer("elasticloadbalancing:CreateRule")?;
+        let made = reply.rules.unwrap_or_default().into_iter().next();
+        let rule = present(made, "elasticloadbalancing:CreateRule", "the rule")?;
+        Ok(Live { arn: rule.rule_arn().unwrap_or_default().to_owned(), rule })
+    }
+
+    fn diff(&self, live: &Live) -> Vec<Change> {
+        let wanted = self.planned().rule;
+        let priority = live.rule.priority().unwrap_or_default().to_owned();
+        let action = (!elb::forwards_to(live.rule.actions(), self.wanted.group.as_str())).then(|| {
+            let change = Change::update(ACTION, elb::describe(live.rule.actions()), elb::describe(wanted.actions()));
+            if elb::authenticates(live.rule.actions()) {
+                change.refused("somebody has set up authentication, which would get lost: point it there by hand")
+            } else {
+                change
+            }
+        });
+        let changes = [
+            Change::of(PRIORITY, &priority, &self.wanted.priority.to_string()),
+            Change::of(CONDITION, &conditions(&live.rule), &conditions(&wanted)),
+            action,
+        ];
+        changes.into_iter().flatten().collect()
+    }
+
+    async fn update(&self, elb: &Elb, live: &Live, changes: &[Change]) -> Result<()> {
+        let touches = |field: &str| changes.iter().any(|change| change.field == field);
+        let (condition, action) = (touches(CONDITION), touches(ACTION));
+        if condition || action {
+            let call = elb.write.modify_rule().rule_arn(&live.arn);
+            let call = call.set_conditions(condition.then(|| vec![self.condition()]));
+            let call = call.set_actions(action.then(|| vec![elb::forward_to(self.wanted.group.as_str())]));
+            call.send().await.answer("elasticloadbalancing:ModifyRule")?;
+        }
+        if touches(PRIORITY) {
+            // All at once, or two services could not change places.
+            let moves = moves(&self.rules.wanted, &self.rules.get(elb).await?);
+            let call = elb.write.set_rule_priorities().set_rule_priorities(Some(moves));
+            call.send().await.answer("elasticloadbalancing:SetRulePriorities")?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, elb: &Elb, live: &Live) -> Result<()> {
+        delete(elb, &live.arn).await
+    }
+
+    fn owner(&self, _live: &Live) -> Owner {
+        Owner::Unread
+    }
+
+    async fn read_owner(&self, elb: &Elb, live: &Live) -> Result<Owner> {
+        elb::read_owner(elb, &live.arn, &self.identity).await
+    }
+
+    async fn adopt(&self, elb: &Elb, live: &Live) -> Result<()> {
+        elb::adopt(elb, &live.arn, &self.identity).await
+    }
+
+    fn forget(&self) {
+        self.rules.forget();
+    }
+}
+
+/// Deletes a rule.
+pub async fn delete(elb: &Elb, arn: &str) -> Result<()> {
+    elb.write.delete_rule().rule_arn(arn).send().await.answer("elasticloadbalancing:DeleteRule").map(drop)
+}
+
+/// Says whether it is the rule that stands for a listener's default action.
+pub fn is_default(rule: &Described) -> bool {
+    rule.is_default().unwrap_or_default()
+}
+
+/// Writes a rule for people: `priority 100, path-pattern /api/*: forward to backend-tg`.
+pub fn describe(rule: &Described) -> String {
+    let priority = rule.priority().unwrap_or_default();
+    format!("priority {priority}, {}: {}", conditions(rule), elb::describe(rule.actions()))
+}
+
+/// Writes a rule's conditions in one order and one form; ELB reads simple ones back in two.
+fn conditions(rule: &Described) -> String {
+    let mut parts: Vec<String> = rule.conditions().iter().map(condition).collect();
+    parts.sort();
+    parts.join(" and ")
+}
+
+fn condition(condition: &RuleCondition) -> String {
+    let field = condition.field().unwrap_or_default();
+    let mut values: Vec<&str> = condition.values().iter().map(String::as_str).collect();
+    if let Some(path) = condition.path_pattern_config() {
+        values.extend(path.values().iter().chain(path.regex_values()).map(String::as_str));
+    }
+    if let Some(host) = condition.host_header_config() {
+        values.extend(host.values().iter().map(String::as_str));
+    }
+    values.sort_unstable();
+    values.dedup();
+    format!("{field} {}", values.join(" or "))
+}
+
+/// Returns the rule that is a service's: the one that forwards to its target group, else one with its path that forwards
+/// to no service of the stack, as after a change of its target group.
+fn of<'r>(all: &[Wanted], wanted: &Wanted, rules: &'r [Described]) -> Option<&'r Described> {
+    let path = format!("{PATH_PATTERN} {}", wanted.path);
+    let priority = wanted.priority.to_string();
+    let candidates = || rules.iter().filter(|rule| !is_default(rule));
+    let to = |rule: &Described, group: &TargetGroupArn| elb::forwards_to(rule.actions(), group.as_str());
+    let likeness = |rule: &&Described| (conditions(rule) == path, rule.priority() == Some(&priority));
+    let by_group = candidates().filter(|rule| to(rule, &wanted.group)).max_by_key(likeness);
+    by_group.or_else(|| {
+        let free = candidates().filter(|rule| !all.iter().any(|one| to(rule, &one.group)));
+        free.filter(|rule| conditions(rule) == path).max_by_key(likeness)
+    })
+}
+
+/// Returns the rules that are no service's, nor the default.
+fn others<'r>(all: &[Wanted], rules: &'r [Described]) -> Vec<&'r Described> {
+    let ours: Vec<_> = all.iter().filter_map(|wanted| of(all, wanted, rules)?.rule_arn()).collect();
+    let other = |rule: &&Described| !is_default(rule) && !rule.rule_arn().is_some_and(|arn| ours.contains(&arn));
+    rules.iter().filter(other).collect()
+}
+
+/// Returns the new priorities of all the stack's rules that have another.
+fn moves(all: &[Wanted], rules: &[Described]) -> Vec<RulePriorityPair> {
+    let pair = |wanted: &Wanted| {
+        let rule = of(all, wanted, rules)?;
+        let moved = rule.priority() != Some(&wanted.priority.to_string());
+        let pair = RulePriorityPair::builder().set_rule_arn(rule.rule_arn.clone()).priority(wanted.priority);
+        moved.then(|| pair.build())
+    };
+    all.iter().filter_map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_elasticloadbalancingv2::types::{
+        Action, ActionTypeEnum, ForwardActionConfig, HostHeaderConditionConfig, TargetGroupTuple,
+    };
+
+    use super::*;
+
+    fn group(name: &str) -> String {
+        format!("arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/{name}/1")
+    }
+
+    fn wanted(key: &str, path: &str, priority: i32) -> Wanted {
+        Wanted { key: key.to_owned(), path: path.to_owned(), priority, group: group(key).as_str().into() }
+    }
+
+    /// A path condition as ELB reads it back: in the old form and in the new one.
+    fn path(pattern: &str) -> RuleCondition {
+        let config = PathPatternConditionConfig::builder().values(pattern).build();
+        RuleCondition::builder().field(PATH_PATTERN).values(pattern).path_pattern_config(config).build()
+    }
+
+    /// An action as ELB reads it back, with two target groups when a blue/green deployment is set up.
+    fn forward(groups: &[&str]) -> Action {
+        let tuple = |name: &&str| TargetGroupTuple::builder().target_group_arn(group(name)).weight(1).build();
+        let config = ForwardActionConfig::builder().set_target_groups(Some(groups.iter().map(tuple).collect())).build();
+        let action = Action::builder().r#type(ActionTypeEnum::Forward).order(1).forward_config(config);
+        if let [one] = groups { action.target_group_arn(group(one)).build() } else { action.build() }
+    }
+
+    fn rule(arn: &str, priority: &str, pattern: &str, groups: &[&str]) -> Described {
+        let rule = Described::builder().rule_arn(arn).priority(priority).is_default(false);
+        rule.conditions(path(pattern)).actions(forward(groups)).build()
+    }
+
+    fn default_rule() -> Described {
+        let rule = Described::builder().rule_arn("default").priority("default").is_default(true);
+        rule.actions(forward(&["frontend"])).build()
+    }
+
+    fn resource(all: Vec<Wanted>) -> Rule {
+        let wanted = all[0].clone();
+        let (listener, listener_name) = ("arn:l".into(), "ecs-alb-http-80".to_owned());
+        let rules = Rules {
+            listener,
+            listener_name,
+            listener_is_new: false,
+            wanted: all,
+            others_go: false,
+            list: Listing::default(),
+        };
+        Rule { identity: Identity::new("prod", LAYER, "ecs-alb-http-80-backend"), wanted, rules: Rc::new(rules) }
+    }
+
+    #[test]
+    fn diff_finds_what_differs() {
+        let host = HostHeaderConditionConfig::builder().values("api.example.com").build();
+        let host = RuleCondition::builder().field("host-header").host_header_config(host).build();
+        let narrowed = Described::builder().rule_arn("r").priority("100").conditions(path("/api/*")).conditions(host);
+        let cases: [(Described, &[&str]); 6] = [
+            (rule("r", "100", "/api/*", &["backend"]), &[]),
+            (rule("r", "100", "/api/*", &["backend", "backend-green"]), &[]),
+            (rule("r", "200", "/api/*", &["backend"]), &["priority: 200 -> 100"]),
+            (rule("r", "100", "/v1/*", &["backend"]), &["condition: path-pattern /v1/* -> path-pattern /api/*"]),
+            (rule("r", "100", "/api/*", &["old"]), &["action: forward to old -> forward to backend"]),
+            (
+                narrowed.actions(forward(&["backend"])).build(),
+                &["condition: host-header api.example.com and path-pattern /api/* -> path-pattern /api/*"],
+            ),
+        ];
+        let resource = resource(vec![wanted("backend", "/api/*", 100)]);
+        for (rule, expected) in cases {
+            let found: Vec<_> =
+                resource.diff(&Live { arn: "r".into(), rule }).iter().map(ToString::to_string).collect();
+            assert_eq!(found, expected);
+        }
+        assert_eq!(resource.diff(&resource.planned()), []);
+    }
+
+    #[test]
+    fn a_rule_is_known_by_its_target_group_then_by_its_path() {
+        let all = [wanted("backend", "/api/*", 100), wanted("reporting", "/reports/*", 200)];
+        let cases: [(&[Described], Option<&str>); 5] = [
+            (&[default_rule()], None),
+            // Somebody has changed path and priority by hand.
+            (&[rule("a", "7", "/v1/*", &["backend"])], Some("a")),
+            // The service has got another target group.
+            (&[rule("a", "100", "/api/*", &["old"])], Some("a")),
+            // The path is another service's: that one's rule moves away first.
+            (&[rule("a", "100", "/api/*", &["reporting"])], None),
+            // A second rule to the same service, of somebody else.
+            (&[rule("a", "5", "/x", &["backend"]), rule("b", "100", "/api/*", &["backend"])], Some("b")),
+        ];
+        for (rules, arn) in cases {
+            assert_eq!(of(&all, &all[0], rules).and_then(Described::rule_arn), arn, "{rules:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_services_is_another_ones() {
+        let all = [wanted("backend", "/api/*", 100)];
+        let rules = [
+            default_rule(),
+            rule("a", "100", "/api/*", &["backend"]),
+            rule("b", "5", "/x", &["backend"]),
+            rule("c", "6", "/y", &["z"]),
+        ];
+        let arns: Vec<_> = others(&all, &rules).into_iter().filter_map(Described::rule_arn).collect();
+        assert_eq!(arns, ["b", "c"]);
+        assert_eq!(describe(&rules[3]), "priority 6, path-pattern /y: forward to z");
+    }
+
+    #[test]
+    fn two_services_change_places_in_one_call() {
+        let all =
+            [wanted("backend", "/api/*", 100), wanted("reporting", "/reports/*", 200), wanted("new", "/new", 300)];
+        let rules = [rule("a", "200", "/api/*", &["backend"]), rule("b", "100", "/reports/*", &["reporting"])];
+        let moved = moves(&all, &rules);
+        let moved: Vec<_> = moved.iter().map(|pair| (pair.rule_arn().unwrap_or_default(), pair.priority())).collect();
+        assert_eq!(moved, [("a", Some(100)), ("b", Some(200))]);
+    }
+}
