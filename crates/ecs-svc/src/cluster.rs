@@ -1,0 +1,177 @@
+//! The ECS cluster.
+
+use std::time::Duration;
+
+use aws_sdk_ecs::types::{Cluster as Described, ClusterField, ClusterSetting, ClusterSettingName};
+use ecs_aws::{Answer as _, present};
+use ecs_core::id::ClusterArn;
+use ecs_core::stack::ContainerInsights;
+use ecs_core::{Change, Error, Health, Identity, Kind, Owner, Resource, Result, Stack};
+
+use crate::{Ecs, LAYER, ecs};
+
+/// The capacity that Fargate offers; a service may then also ask for Spot.
+const CAPACITY_PROVIDERS: [&str; 2] = ["FARGATE", "FARGATE_SPOT"];
+
+/// A cluster for Fargate tasks.
+#[derive(Debug)]
+pub struct Cluster {
+    identity: Identity,
+    container_insights: &'static str,
+}
+
+/// What ECS says the cluster is.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// Its ARN
+    pub arn: ClusterArn,
+    status: String,
+    container_insights: String,
+    owner: Owner,
+}
+
+impl Cluster {
+    /// Makes the stack's cluster.
+    pub fn new(stack: &Stack) -> Self {
+        Self {
+            identity: Identity::new(&stack.name, LAYER, stack.cluster_name()),
+            container_insights: match stack.cluster.container_insights {
+                ContainerInsights::Disabled => "disabled",
+                ContainerInsights::Enabled => "enabled",
+                ContainerInsights::Enhanced => "enhanced",
+            },
+        }
+    }
+
+    fn settings(&self) -> ClusterSetting {
+        ClusterSetting::builder().name(ClusterSettingName::ContainerInsights).value(self.container_insights).build()
+    }
+
+    fn live(&self, cluster: &Described) -> Live {
+        let insights = |setting: &&ClusterSetting| setting.name() == Some(&ClusterSettingName::ContainerInsights);
+        let insights = cluster.settings().iter().find(insights).and_then(ClusterSetting::value);
+        Live {
+            arn: cluster.cluster_arn().unwrap_or_default().into(),
+            status: cluster.status().unwrap_or_default().to_owned(),
+            container_insights: insights.unwrap_or("disabled").to_owned(),
+            owner: ecs::owner(&self.identity, cluster.tags()),
+        }
+    }
+}
+
+impl Resource for Cluster {
+    type Api = Ecs;
+    type Live = Live;
+    const KIND: &'static str = "cluster";
+    /// terraform-provider-aws gives it 10 min, to be made and to be deleted.
+    const PATIENCE: Duration = Duration::from_secs(10 * 60);
+    const LINGERS: bool = true;
+
+    fn name(&self) -> String {
+        self.identity.name.clone()
+    }
+
+    fn id(&self, live: &Live) -> String {
+        live.arn.to_string()
+    }
+
+    fn planned(&self) -> Live {
+        Live {
+            arn: ClusterArn::planned(&self.identity.name),
+            status: "ACTIVE".to_owned(),
+            container_insights: self.container_insights.to_owned(),
+            owner: Owner::Ours,
+        }
+    }
+
+    /// Returns the cluster if it exists.
+    ///
+    /// `INACTIVE` counts as absent: ECS lists deleted clusters for a while. A missing one is a `MISSING` failure in a
+    /// successful reply, not an error.
+    async fn find(&self, ecs: &Ecs) -> Result<Option<Live>> {
+        let call = ecs.read.describe_clusters().clusters(&self.identity.name);
+        let call = call.include(ClusterField::Tags).include(ClusterField::Settings);
+        let reply = call.send().await.answer("ecs:DescribeClusters")?;
+        if let Some(failure) = reply.failures().iter().find(|failure| failure.reason() != Some("MISSING")) {
+            let reason = failure.reason().unwrap_or("no reason");
+            return Err(Error::other(format!("ECS cannot say what it is: {reason}")));
+        }
+        let cluster = reply.clusters().iter().find(|cluster| cluster.status() != Some("INACTIVE"));
+        Ok(cluster.map(|cluster| self.live(cluster)))
+    }
+
+    /// Creates the cluster.
+    ///
+    /// The very first one of an account makes the service-linked role AWSServiceRoleForECS, which may not show at
+    /// once: terraform-provider-aws tries again on the same message
+    /// (<https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/ecs/cluster.go>).
+    async fn create(&self, ecs: &Ecs) -> Result<Live> {
+        let call = ecs.write.create_cluster().cluster_name(&self.identity.name).settings(self.settings());
+        let call = call.set_capacity_providers(Some(CAPACITY_PROVIDERS.map(str::to_owned).to_vec()));
+        let reply = call.set_tags(Some(ecs::tags(&self.identity))).send().await.answer("ecs:CreateCluster");
+        let reply = reply.map_err(|error| match error.code() {
+            Some("InvalidParameterException") if error.message().contains("assume the service linked role") => {
+                error.with_kind(Kind::NotYet)
+            }
+            _ => error,
+        })?;
+        Ok(self.live(&present(reply.cluster, "ecs:CreateCluster", "the cluster")?))
+    }
+
+    fn diff(&self, live: &Live) -> Vec<Change> {
+        let wanted = self.container_insights.to_owned();
+        Change::of("Container Insights", &live.container_insights, &wanted).into_iter().collect()
+    }
+
+    async fn update(&self, ecs: &Ecs, live: &Live, _changes: &[Change]) -> Result<()> {
+        let call = ecs.write.update_cluster_settings().cluster(live.arn.as_str()).settings(self.settings());
+        call.send().await.answer("ecs:UpdateClusterSettings")?;
+        Ok(())
+    }
+
+    async fn delete(&self, ecs: &Ecs, live: &Live) -> Result<()> {
+        ecs.write.delete_cluster().cluster(live.arn.as_str()).send().await.answer("ecs:DeleteCluster")?;
+        Ok(())
+    }
+
+    fn health(&self, live: &Live) -> Health {
+        match live.status.as_str() {
+            "ACTIVE" => Health::Ready,
+            "FAILED" => Health::Failed("ECS could not make it: run `ecs-svc destroy`, then again".to_owned()),
+            status => Health::Pending(status.to_owned()),
+        }
+    }
+
+    fn owner(&self, live: &Live) -> Owner {
+        live.owner.clone()
+    }
+
+    async fn adopt(&self, ecs: &Ecs, live: &Live) -> Result<()> {
+        ecs::adopt(ecs, live.arn.as_str(), &self.identity).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_without_settings_has_no_container_insights() {
+        let cluster = Cluster::new(&Stack::default());
+        let described = Described::builder().cluster_arn("arn:c").status("ACTIVE");
+        let bare = cluster.live(&described.clone().build());
+        assert_eq!(cluster.diff(&bare), []);
+        let setting = ClusterSetting::builder().name(ClusterSettingName::ContainerInsights).value("enhanced").build();
+        let enhanced = cluster.live(&described.settings(setting).build());
+        assert_eq!(cluster.diff(&enhanced), [Change::update("Container Insights", "enhanced", "disabled")]);
+    }
+
+    #[test]
+    fn a_cluster_that_is_being_made_is_not_ready() {
+        let cluster = Cluster::new(&Stack::default());
+        let live = |status: &str| Live { status: status.to_owned(), ..cluster.planned() };
+        assert_eq!(cluster.health(&live("ACTIVE")), Health::Ready);
+        assert_eq!(cluster.health(&live("PROVISIONING")), Health::Pending("PROVISIONING".to_owned()));
+        assert!(matches!(cluster.health(&live("FAILED")), Health::Failed(_)));
+    }
+}

@@ -1,0 +1,235 @@
+//! The service layer: cluster, log groups, task definitions, services and their autoscaling.
+
+mod cluster;
+mod ecs;
+mod evidence;
+mod form;
+mod log_group;
+mod policy;
+mod revisions;
+mod rollout;
+mod scalable_target;
+mod scaling_policy;
+mod service;
+mod service_settings;
+mod services;
+mod task_definition;
+mod task_definition_family;
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use aws_sdk_ecs::Client;
+use ecs_aws::{Api, Session};
+use ecs_core::id::{ClusterArn, LoadBalancerArn, TargetGroupArn, TaskDefinitionArn};
+use ecs_core::member::{self, Alb, Db, Ecr, Egress, Iam, Member as _, Net, Sg, SvcService};
+use ecs_core::stack::Service as Config;
+use ecs_core::tool::Tool;
+use ecs_core::{All as _, Error, Listing, Result, Run, Stack};
+use futures::FutureExt as _;
+use futures::future::join_all;
+use futures::join;
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::form::Form;
+use crate::log_group::LogGroup;
+use crate::scalable_target::ScalableTarget;
+use crate::scaling_policy::{Metric, ScalingPolicy};
+use crate::service::{Ground, Service};
+use crate::services::Services;
+use crate::task_definition::{Known, TaskDefinition, Upstream, lacks};
+use crate::task_definition_family::TaskDefinitionFamily;
+
+/// Name of the layer in the identity tags.
+const LAYER: &str = "svc";
+
+/// The tool `ecs-svc`.
+#[derive(Debug)]
+pub struct Svc;
+
+/// Flags that only ecs-svc has: none.
+#[derive(Debug, clap::Args)]
+pub struct Options {}
+
+impl Tool for Svc {
+    const NAME: &'static str = "ecs-svc";
+    const ABOUT: &'static str = "Create or update the services of an ECS stack: cluster, task definitions, services";
+    const EXAMPLES: &'static str = "  ecs-alb < layers.json | ecs-svc > prod.json
+  ecs-net --stack prod.toml | ecs-sg | ecs-iam | ecs-ecr | ecs-db | ecs-alb | ecs-svc > prod.json
+  ecs-svc plan < prod.json
+  ecs-svc destroy < prod.json";
+    const MEMBERS: &'static [&'static str] = &["svc"];
+    const STOOD_ON_BY: &'static [&'static str] = &[];
+    type Options = Options;
+    type Cloud = Session;
+
+    fn policy() -> Value {
+        policy::policy()
+    }
+
+    fn schema() -> Value {
+        json!({ "svc": member::schema::<member::Svc>() })
+    }
+
+    async fn layer(run: &Run<'_>, session: &Session, stack: &Stack, _options: &Options) -> Result<()> {
+        let layer = Layer {
+            run,
+            stack,
+            ecs: session.api(Client::new),
+            logs: session.api(aws_sdk_cloudwatchlogs::Client::new),
+            autoscaling: session.api(aws_sdk_applicationautoscaling::Client::new),
+            known: Known { services: Services::new(stack), revisions: Rc::default() },
+        };
+        let floor = layer.floor().shared();
+        let services = stack.services.iter().map(|(key, service)| layer.service(key, service, floor.clone()));
+        let (cluster_arn, services) = join!(floor.clone(), join_all(services));
+        let (cluster_arn, services) = (cluster_arn, services.all()).all()?;
+        let keys = stack.services.keys().cloned();
+        run.publish(&member::Svc { cluster_arn, services: keys.zip(services).collect() })
+    }
+}
+
+/// What all parts of the description need.
+struct Layer<'l> {
+    run: &'l Run<'l>,
+    stack: &'l Stack,
+    ecs: Ecs,
+    logs: Logs,
+    autoscaling: Autoscaling,
+    known: Known,
+}
+
+impl Layer<'_> {
+    /// Makes what all services stand on, and nothing else is needed for: the cluster and the log groups.
+    async fn floor(&self) -> Result<ClusterArn> {
+        let Self { run, stack, .. } = *self;
+        let names: BTreeSet<String> = stack.services.iter().map(|(key, service)| service.log_group(key)).collect();
+        let cluster = async {
+            let cluster = run.ensure(&self.ecs, Cluster::new(stack)).await?;
+            if cluster.is_new() {
+                self.known.services.are_none();
+            }
+            run.ready(&self.ecs, &cluster).await
+        };
+        let groups = names.iter().map(|name| run.ensure(&self.logs, LogGroup::new(stack, name)));
+        let (cluster, groups) = join!(cluster, join_all(groups));
+        let (cluster, _) = (cluster, groups.all()).all()?;
+        Ok(cluster.arn)
+    }
+
+    /// Makes one service, as soon as what it needs is there.
+    async fn service(
+        &self,
+        key: &str,
+        service: &Config,
+        floor: impl Future<Output = Result<ClusterArn>>,
+    ) -> Result<SvcService> {
+        let run = self.run;
+        let (latest, place, floor) = join!(self.task_definition(key, service), self.place(key, service), floor);
+        let ((latest, form), place, _) = (latest, place, floor).all()?;
+        let ground = Ground { place: &place, latest: latest.clone(), form, known: &self.known };
+        let made = Service::new(self.stack, (key, service), ground, run.console(), run.destroys());
+        let held = run.ensure(&self.ecs, made).await?;
+        let name = service.service_name(key);
+        let (live, scaling) = join!(run.ready(&self.ecs, &held), self.scaling(service, &name, &place));
+        let (live, ()) = (live, scaling).all()?;
+        let runs = TaskDefinitionArn::from(live.service.task_definition().unwrap_or_default());
+        if run.applies() && runs != latest.arn {
+            let (runs, latest) = (ecs::short(runs.as_str()), ecs::short(latest.arn.as_str()));
+            let line = format!(
+                "service {name} runs {runs}, which differs from {latest} in no more than the image: left alone"
+            );
+            run.console().detail("kept", &line);
+        }
+        Ok(SvcService { name, service_arn: live.arn(), task_definition_arn: runs, container: service.container(key) })
+    }
+
+    /// Makes the task definition of a service; a destroy looks for all its revisions.
+    async fn task_definition(&self, key: &str, service: &Config) -> Result<(task_definition::Live, Rc<Form>)> {
+        let Self { run, stack, .. } = *self;
+        if run.destroys() {
+            run.ensure(&self.ecs, TaskDefinitionFamily::new(stack, (key, service))).await?;
+            let arn = TaskDefinitionArn::planned(&service.family(key));
+            return Ok((task_definition::Live::unknown(arn), Rc::default()));
+        }
+        let from_db = service.secrets.values().any(|source| source.contains("${db."));
+        let (iam, ecr, db) = join!(
+            run.input::<Iam>(),
+            when(service.image.is_none(), run.input::<Ecr>()),
+            when(from_db, run.input::<Db>()),
+        );
+        let (iam, ecr, db) = (iam, ecr, db).all()?;
+        run.expect_lag(iam.new);
+        // The role's ARN tells the account; a planned one does not.
+        let account = match iam.execution_role_arn.as_str().split(':').nth(4) {
+            Some(account) if !account.is_empty() => account.to_owned(),
+            Some(_) | None => run.account().await?,
+        };
+        let upstream = Upstream { iam: &iam, ecr: ecr.as_ref(), db: db.as_ref(), account: &account };
+        let definition = TaskDefinition::new(stack, (key, service), upstream, &self.known)?;
+        let form = definition.form();
+        let held = run.ensure(&self.ecs, definition).await?;
+        Ok((held.into_live(), form))
+    }
+
+    /// Waits until there is a place for a service's tasks: a network with a way out, a target group behind a listener, and
+    /// a database where one is needed.
+    async fn place(&self, key: &str, service: &Config) -> Result<Place> {
+        let Self { run, stack, .. } = *self;
+        let (net, sg, alb, egress, db) = join!(
+            run.input::<Net>(),
+            run.input::<Sg>(),
+            run.input::<Alb>(),
+            run.optional_input::<Egress>(),
+            when(stack.needs_database(service), run.input::<Db>()),
+        );
+        let (net, sg, alb, _, _) = (net, sg, alb, egress, db).all()?;
+        run.expect_lag(net.new || sg.new);
+        let target_group = match alb.target_group_arns.get(key) {
+            Some(target_group) => target_group.clone(),
+            None if run.destroys() => TargetGroupArn::planned(key),
+            None => return Err(lacks("alb", "target_group_arns", key)),
+        };
+        if net.private_subnet_ids.is_empty() && !run.destroys() {
+            return Err(Error::usage("the document's member `net` has no private subnets").hint(Net::BY_HAND));
+        }
+        Ok(Place { net, sg, load_balancer: alb.load_balancer_arn, target_group })
+    }
+
+    /// Lets the number of tasks scale, where the stack file asks for it.
+    async fn scaling(&self, service: &Config, name: &str, place: &Place) -> Result<()> {
+        let Self { run, stack, .. } = *self;
+        let Some(config) = &service.autoscaling else { return Ok(()) };
+        let list = Rc::new(Listing::default());
+        run.ensure(&self.autoscaling, ScalableTarget::new(stack, name, config, &list)).await?;
+        // A destroy deletes the policies with their target.
+        let wanted = Metric::wanted(config).filter(|_| !run.destroys());
+        let policies = wanted.map(async |metric| {
+            let balancer = (place.load_balancer.as_ref(), &place.target_group);
+            run.ensure(&self.autoscaling, ScalingPolicy::new(stack, name, metric, balancer, &list)?).await
+        });
+        join_all(policies).await.all().map(drop)
+    }
+}
+
+/// Where a service's tasks run, and what sends them requests.
+#[derive(Debug)]
+struct Place {
+    net: Net,
+    sg: Sg,
+    load_balancer: Option<LoadBalancerArn>,
+    target_group: TargetGroupArn,
+}
+
+/// Waits for what is needed, and for nothing else.
+async fn when<T>(needed: bool, input: impl Future<Output = Result<T>>) -> Result<Option<T>> {
+    if needed { input.await.map(Some) } else { Ok(None) }
+}
+
+/// The client of ECS.
+type Ecs = Api<Client>;
+/// The client of CloudWatch Logs.
+type Logs = Api<aws_sdk_cloudwatchlogs::Client>;
+/// The client of Application Auto Scaling.
+type Autoscaling = Api<aws_sdk_applicationautoscaling::Client>;

@@ -1,0 +1,197 @@
+//! What Application Auto Scaling may do with a service: between how many tasks it scales.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use aws_sdk_applicationautoscaling::types::{ScalableDimension, ScalingPolicy as Policy, ServiceNamespace};
+use ecs_aws::Answer as _;
+use ecs_core::stack::Autoscaling as Config;
+use ecs_core::{All as _, Change, Error, Identity, Kind, Listing, Owner, Resource, Result, Stack};
+use futures::join;
+
+use crate::scaling_policy::Metric;
+use crate::{Autoscaling, LAYER};
+
+/// Name of the difference that is a policy too many.
+const SURPLUS: &str = "scaling policy";
+
+/// The scaling policies of one service, listed once for all of them.
+pub type Policies = Rc<Listing<Vec<Policy>>>;
+
+/// The registration of a service with Application Auto Scaling.
+#[derive(Debug)]
+pub struct ScalableTarget {
+    identity: Identity,
+    resource: String,
+    min: i32,
+    max: i32,
+    /// Names of the policies that are wanted
+    policies: Vec<String>,
+    list: Policies,
+}
+
+/// What Application Auto Scaling says the target is.
+#[derive(Debug, Clone)]
+pub struct Live {
+    min: i32,
+    max: i32,
+    /// Policies of ours that the stack file no longer has
+    surplus: Vec<String>,
+}
+
+impl ScalableTarget {
+    /// Makes the target of a service.
+    pub fn new(stack: &Stack, service: &str, config: &Config, list: &Policies) -> Self {
+        let count = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
+        Self {
+            identity: Identity::new(&stack.name, LAYER, service),
+            resource: resource(stack, service),
+            min: count(config.min),
+            max: count(config.max),
+            policies: Metric::wanted(config).map(|(metric, _)| metric.policy(service)).collect(),
+            list: Rc::clone(list),
+        }
+    }
+
+    /// Returns the policies of ours that are not wanted; others' are none of our business.
+    fn surplus(&self, policies: &[Policy]) -> Vec<String> {
+        let ours = Metric::ALL.map(|metric| metric.policy(&self.identity.name));
+        let names = policies.iter().map(|policy| policy.policy_name().to_owned());
+        names.filter(|name| ours.contains(name) && !self.policies.contains(name)).collect()
+    }
+
+    async fn register(&self, api: &Autoscaling, tags: Option<HashMap<String, String>>) -> Result<()> {
+        let call = api.write.register_scalable_target().service_namespace(ServiceNamespace::Ecs);
+        let call = call.resource_id(&self.resource).scalable_dimension(ScalableDimension::EcsServiceDesiredCount);
+        let call = call.min_capacity(self.min).max_capacity(self.max).set_tags(tags);
+        let reply = call.send().await.answer("application-autoscaling:RegisterScalableTarget");
+        reply.map(drop).map_err(not_yet)
+    }
+}
+
+impl Resource for ScalableTarget {
+    type Api = Autoscaling;
+    type Live = Live;
+    const KIND: &'static str = "scalable target";
+    /// It exists at once and is deleted at once.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn name(&self) -> String {
+        self.identity.name.clone()
+    }
+
+    fn id(&self, _live: &Live) -> String {
+        self.resource.clone()
+    }
+
+    fn planned(&self) -> Live {
+        Live { min: self.min, max: self.max, surplus: Vec::new() }
+    }
+
+    async fn find(&self, api: &Autoscaling) -> Result<Option<Live>> {
+        let call = api.read.describe_scalable_targets().service_namespace(ServiceNamespace::Ecs);
+        let call = call.resource_ids(&self.resource).scalable_dimension(ScalableDimension::EcsServiceDesiredCount);
+        let (targets, policies) = join!(call.send(), policies(api, &self.resource, &self.list));
+        let targets = targets.answer("application-autoscaling:DescribeScalableTargets");
+        let (targets, policies) = (targets, policies).all()?;
+        let target = targets.scalable_targets().iter().find(|target| target.resource_id() == self.resource);
+        Ok(target.map(|target| Live {
+            min: target.min_capacity(),
+            max: target.max_capacity(),
+            surplus: self.surplus(&policies),
+        }))
+    }
+
+    async fn create(&self, api: &Autoscaling) -> Result<Live> {
+        let tags = self.identity.tags(|key, value| (key.to_owned(), value.to_owned())).into_iter().collect();
+        self.register(api, Some(tags)).await?;
+        Ok(self.planned())
+    }
+
+    fn diff(&self, live: &Live) -> Vec<Change> {
+        let limits = [
+            Change::of("minimum capacity", &live.min, &self.min),
+            Change::of("maximum capacity", &live.max, &self.max),
+        ];
+        let surplus = live.surplus.iter().map(|policy| Change::update(SURPLUS, policy, ""));
+        limits.into_iter().flatten().chain(surplus).collect()
+    }
+
+    async fn update(&self, api: &Autoscaling, live: &Live, changes: &[Change]) -> Result<()> {
+        if changes.iter().any(|change| change.field != SURPLUS) {
+            self.register(api, None).await?;
+        }
+        for policy in &live.surplus {
+            let call = api.write.delete_scaling_policy().service_namespace(ServiceNamespace::Ecs).policy_name(policy);
+            let call = call.resource_id(&self.resource).scalable_dimension(ScalableDimension::EcsServiceDesiredCount);
+            call.send().await.answer("application-autoscaling:DeleteScalingPolicy")?;
+        }
+        Ok(())
+    }
+
+    /// Deregisters the service, which deletes its scaling policies too.
+    async fn delete(&self, api: &Autoscaling, _live: &Live) -> Result<()> {
+        let call = api.write.deregister_scalable_target().service_namespace(ServiceNamespace::Ecs);
+        let call = call.resource_id(&self.resource).scalable_dimension(ScalableDimension::EcsServiceDesiredCount);
+        match call.send().await.answer("application-autoscaling:DeregisterScalableTarget") {
+            Err(error) if error.code() == Some("ObjectNotFoundException") => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    fn owner(&self, _live: &Live) -> Owner {
+        // The service's owner was settled before.
+        Owner::Ours
+    }
+
+    async fn adopt(&self, _api: &Autoscaling, _live: &Live) -> Result<()> {
+        Ok(())
+    }
+
+    fn forget(&self) {
+        self.list.forget();
+    }
+}
+
+/// Returns the name of a service with Application Auto Scaling.
+pub fn resource(stack: &Stack, service: &str) -> String {
+    format!("service/{}/{service}", stack.cluster_name())
+}
+
+/// Returns the scaling policies of a service.
+pub async fn policies(api: &Autoscaling, resource: &str, list: &Policies) -> Result<Rc<Vec<Policy>>> {
+    let load = async || {
+        let call = api.read.describe_scaling_policies().service_namespace(ServiceNamespace::Ecs).resource_id(resource);
+        let call = call.scalable_dimension(ScalableDimension::EcsServiceDesiredCount);
+        let all = call.into_paginator().items().send().collect::<std::result::Result<Vec<_>, _>>().await;
+        all.answer("application-autoscaling:DescribeScalingPolicies")
+    };
+    list.get(load).await
+}
+
+/// Takes "no such service" for "not yet": it was found or made a moment ago. terraform-provider-aws tries again on the
+/// same message (<https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/appautoscaling/target.go>).
+fn not_yet(error: Error) -> Error {
+    let unknown = error.code() == Some("ValidationException") && error.message().contains("service doesn't exist");
+    if unknown { error.with_kind(Kind::NotYet) } else { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target() -> ScalableTarget {
+        let config = Config { min: 2, max: 6, cpu: Some(70), memory: None, requests_per_target: None };
+        ScalableTarget::new(&Stack::default(), "web", &config, &Policies::default())
+    }
+
+    #[test]
+    fn limits_and_dropped_policies_are_differences() {
+        let live = Live { min: 1, max: 6, surplus: vec!["web-memory".to_owned()] };
+        let changes =
+            [Change::update("minimum capacity", "1", "2"), Change::update("scaling policy", "web-memory", "")];
+        assert_eq!(target().diff(&live), changes);
+        assert_eq!(target().diff(&target().planned()), []);
+    }
+}

@@ -1,0 +1,72 @@
+//! The cluster's services, described together.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use aws_sdk_ecs::types::{Service, ServiceField};
+use ecs_aws::Answer as _;
+use ecs_core::{All as _, Error, Kind, Listing, Result, Stack};
+use futures::future::join_all;
+
+use crate::Ecs;
+
+/// How many names DescribeServices takes.
+const NAMES: usize = 10;
+
+/// The stack's services, listed once for all of them.
+#[derive(Debug)]
+pub struct Services {
+    cluster: String,
+    names: Vec<String>,
+    list: Listing<Vec<Rc<Service>>>,
+    /// The cluster is new, or only planned: nothing can be in it.
+    nothing: Cell<bool>,
+}
+
+impl Services {
+    /// Makes the list of the stack's services.
+    pub fn new(stack: &Stack) -> Rc<Self> {
+        let names = stack.services.iter().map(|(key, service)| service.service_name(key)).collect();
+        Rc::new(Self { cluster: stack.cluster_name(), names, list: Listing::default(), nothing: Cell::new(false) })
+    }
+
+    /// Tells that the cluster is new: until somebody needs to look again, there are no services.
+    pub fn are_none(&self) {
+        self.nothing.set(true);
+    }
+
+    /// Returns the service of that name, `DRAINING` and `INACTIVE` ones included.
+    pub async fn find(&self, ecs: &Ecs, name: &str) -> Result<Option<Rc<Service>>> {
+        if self.nothing.get() {
+            return Ok(None);
+        }
+        let list = self.list.get(async || self.describe(ecs).await).await?;
+        Ok(list.iter().find(|service| service.service_name() == Some(name)).cloned())
+    }
+
+    /// Makes the next caller look again.
+    pub fn forget(&self) {
+        self.nothing.set(false);
+        self.list.forget();
+    }
+
+    /// Describes all services of the stack.
+    ///
+    /// A missing service is a `MISSING` failure in a successful reply, not an error; a missing cluster has none.
+    async fn describe(&self, ecs: &Ecs) -> Result<Vec<Rc<Service>>> {
+        let some = self.names.chunks(NAMES).map(async |names| {
+            let call = ecs.read.describe_services().cluster(&self.cluster).include(ServiceField::Tags);
+            let reply = call.set_services(Some(names.to_vec())).send().await.answer("ecs:DescribeServices");
+            let reply = match reply {
+                Err(error) if error.kind() == Kind::NotFound => return Ok(Vec::new()),
+                reply => reply?,
+            };
+            if let Some(failure) = reply.failures().iter().find(|failure| failure.reason() != Some("MISSING")) {
+                let (arn, reason) = (failure.arn().unwrap_or_default(), failure.reason().unwrap_or_default());
+                return Err(Error::other(format!("ECS cannot describe {arn}: {reason}")));
+            }
+            Ok(reply.services.unwrap_or_default())
+        });
+        Ok(join_all(some).await.all()?.into_iter().flatten().map(Rc::new).collect())
+    }
+}
