@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Times the tutorial stack: cold create, a second run with nothing to do, destroy; by the tools and by plain AWS CLI calls
+# in bash (tests/bash/), in turn against one local AWS, without and with 50 ms for every call.
+#
+#   scripts/bench.sh [ROUNDS]       default: 3; prints medians, ratios and numbers of API calls
+#
+# Uses the programs that were built last (release if it is newer than debug), or those in $ECS_PIPE_BIN.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+source "$(dirname "$0")/lib.sh"
+[[ ${1:-} != -h && ${1:-} != --help ]] || { sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0; }
+rounds=${1:-3}
+[[ $rounds =~ ^[1-9][0-9]*$ ]] || { say "${0##*/}: error: ROUNDS must be a whole number, not '$rounds'"; exit 2; }
+find_programs
+make_venv
+
+# The AWS CLI in an environment of its own: its own pins do not fit beside moto's.
+cli=${CARGO_TARGET_DIR:-$root/target}/bench-venv
+if ! "$cli/bin/aws" --version > /dev/null 2>&1; then
+    say "installing the AWS CLI into $cli"
+    python3 -m venv "$cli"
+    "$cli/bin/pip" install --quiet --disable-pip-version-check awscli==1.45.11
+fi
+PATH=$cli/bin:$PATH
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+python=$root/.venv/bin/python3
+
+say "programs: $(dirname "$(command -v ecs-svc)"), $("$cli/bin/aws" --version 2>&1 | cut -d ' ' -f 1), $(nproc) processors, $rounds rounds"
+
+for latency in 0ms 50ms; do
+    : > "$work/record" > "$work/log"
+    ecs-local -q --python "$python" --speed 0 --latency "$latency" --record "$work/record" -- \
+        bash "$root/tests/bench_session.sh" "$rounds" "$work/record" "$work/log" > "$work/$latency" \
+        || { tail -n 40 "$work/log" >&2; fail "a run failed"; }
+    printf '\n%s a call\n%-10s %12s %12s %8s %12s %12s\n' "$latency" "" tools bash ratio "tools calls" "bash calls"
+    for phase in create again destroy; do
+        for who in tools scripts; do
+            # The median round, with its calls.
+            awk -v phase="$phase" -v who="$who" '$2 == phase && $3 == who { print $4, $5 }' "$work/$latency" \
+                | sort -n | sed -n "$(((rounds + 1) / 2))p"
+        done | tr '\n' ' ' | awk -v phase="$phase" \
+            '{ printf "%-10s %10.2f s %10.2f s %7.1fx %12d %12d\n", phase, $1, $3, $3 / $1, $2, $4 }'
+    done
+done
+
+# Start-up and memory, each program by itself: --version, then its part of a cold create.
+printf '\n%-8s %14s %14s\n' program "start (ms)" "peak (MB)"
+export PEAK=$work/start
+tools=(ecs-net ecs-sg ecs-iam ecs-ecr ecs-db ecs-alb ecs-svc)
+for tool in "${tools[@]}"; do
+    for _ in {1..21}; do python3 "$root/tests/peak.py" "$tool" --version > /dev/null; done
+done
+line=$(printf " | python3 $root/tests/peak.py %s" "${tools[@]}")
+PEAK=$work/peak ecs-local -q --python "$python" --speed 0 -- bash -c "${line# | } < /dev/null > /dev/null 2>> $work/log"
+for tool in "${tools[@]}"; do
+    start=$(awk -v tool="$tool" '$1 == tool { print $2 }' "$work/start" | sort -n | sed -n 11p)
+    peak=$(awk -v tool="$tool" '$1 == tool { print $3 }' "$work/peak")
+    printf '%-8s %14s %14s\n' "$tool" "$start" "$peak"
+done

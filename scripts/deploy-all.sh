@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Makes a whole stack be as its files say: the tutorial stack, or STACK.toml with later files merged over it.
+#
+#   scripts/deploy-all.sh [STACK.toml [OVERLAY.toml ...]] [> stack.json]
+#
+# Running it again continues, heals, or changes nothing. The document goes to stdout, or to ecs-stack.json when stdout
+# is a terminal. Exit code: that of the first tool that failed.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+source "$(dirname "$0")/lib.sh"
+find_programs
+
+files=("${@:-$root/tests/stacks/tutorial.toml}")
+arguments=()
+for file in "${files[@]}"; do
+    [[ $file == -h || $file == --help ]] && { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0; }
+    [[ -r $file ]] || { say "${0##*/}: error: $file cannot be read"; exit 2; }
+    arguments+=(--stack "$file")
+done
+# The head of the pipe carries the stack; the others take it from the document.
+unset ECS_STACK
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+started=$SECONDS
+
+set +e
+{
+    ecs-net "${arguments[@]}" --no-input | ecs-sg | ecs-iam | ecs-ecr | ecs-db | ecs-alb | ecs-svc > "$work/stack.json"
+    cause_of "${PIPESTATUS[@]}"
+} 2> >(tee "$work/log" >&2)
+status=$?
+# The lines that tee still holds come before the summary.
+wait $!
+set -e
+
+if [[ $status -ne 0 ]]; then
+    say ""
+    say "not done (exit code $status) after $((SECONDS - started)) s; run the same line again to continue"
+    exit "$status"
+fi
+
+# Prints the first value of a key in the document: its own members are written compactly.
+value() { grep -o "\"$1\":\"[^\"]*\"" "$work/stack.json" | head -n 1 | cut -d '"' -f 4 || true; }
+
+{
+    printf '\n%-8s %-58s %s\n' LAYER RESULT TIME
+    sed -nE 's/^(ecs-[a-z]+): (done: |)(nothing to change: .*|[0-9]+ created.*), ([^,]+)$/\1|\3|\4/p' "$work/log" \
+        | while IFS='|' read -r tool result time; do
+            printf '%-8s %-58s %s\n' "$tool" "$result" "$time"
+        done
+    printf '\n%-14s %s\n' VPC "$(value vpc_id)" "load balancer" "$(value dns_name)" database "$(value host)" \
+        cluster "$(value cluster_arn)"
+    grep -o '"service_arn":"[^"]*"' "$work/stack.json" | cut -d '"' -f 4 | while read -r arn; do
+        printf '%-14s %s\n' service "$arn"
+    done
+    printf '\nopen %s  (all in %d s)\n' "$(value url)" $((SECONDS - started))
+} >&2
+
+if [[ -t 1 ]]; then
+    cp "$work/stack.json" ecs-stack.json
+    say "the document is in ecs-stack.json"
+else
+    cat "$work/stack.json"
+fi

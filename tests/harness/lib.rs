@@ -1,0 +1,223 @@
+//! Runs the shipped programs against a local AWS, and reads AWS's side with boto3, which shares no code with them.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use ecs_local::{Call, LocalAws, Options};
+use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, Command};
+
+/// The tools in the order of the pipe.
+pub const TOOLS: [&str; 7] = ["ecs-net", "ecs-sg", "ecs-iam", "ecs-ecr", "ecs-db", "ecs-alb", "ecs-svc"];
+
+/// The tools in the order of a destroy.
+pub const BACKWARDS: [&str; 7] = ["ecs-svc", "ecs-alb", "ecs-db", "ecs-ecr", "ecs-iam", "ecs-sg", "ecs-net"];
+
+/// What a program left behind.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its exit code; 128 and the signal's number when a signal ended it
+    pub code: i32,
+    /// What it wrote on stdout
+    pub stdout: String,
+    /// What it wrote on stderr
+    pub stderr: String,
+}
+
+impl Outcome {
+    /// Returns stdout as JSON.
+    ///
+    /// # Panics
+    /// When it is not JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Returns itself when the program ended well.
+    ///
+    /// # Panics
+    /// When it did not.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, 0, "{}", self.stderr);
+        self
+    }
+}
+
+/// A local AWS for one test.
+#[derive(Debug)]
+pub struct Cloud {
+    aws: LocalAws,
+}
+
+impl Cloud {
+    /// Starts a local AWS in which nothing takes time.
+    ///
+    /// # Panics
+    /// When it does not start, such as for want of moto: `scripts/test.sh` installs it.
+    pub async fn start() -> Self {
+        Self::start_with(Options { speed: 0.0, ..Options::default() }).await
+    }
+
+    /// Starts a local AWS.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_with(options: Options) -> Self {
+        let aws = LocalAws::start(options).await.unwrap_or_else(|error| panic!("no local AWS: {error}"));
+        Self { aws }
+    }
+
+    /// Returns the local AWS itself.
+    pub fn aws(&self) -> &LocalAws {
+        &self.aws
+    }
+
+    /// Makes a command that can reach nothing but this local AWS.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        self.aws.environment().apply(command.as_std_mut());
+        for name in std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("ECS_")) {
+            command.env_remove(name);
+        }
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{path}", programs().display()));
+        command.env("ECS_PIPE_BIN", programs()).current_dir(root()).kill_on_drop(true);
+        command
+    }
+
+    /// Runs a program with the given stdin to its end.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub async fn run(&self, program: &str, arguments: &[&str], stdin: &str) -> Outcome {
+        finish(self.command(program).args(arguments), stdin).await
+    }
+
+    /// Runs a line of shell, `pipefail` on, to its end.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub async fn shell(&self, line: &str) -> Outcome {
+        finish(self.command("bash").args(["-c", &format!("set -o pipefail; {line}")]).stdin(Stdio::null()), "").await
+    }
+
+    /// Runs the tools as a pipe, each with the same verb; the first one gets further arguments.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub async fn pipe(&self, tools: &[&str], verb: &str, first: &str) -> Outcome {
+        let (head, rest) = tools.split_first().expect("a tool");
+        let rest: String = rest.iter().map(|tool| format!(" | {tool} {verb}")).collect();
+        self.shell(&format!("{head} {verb} {first} < /dev/null{rest}")).await
+    }
+
+    /// Starts the tools as a pipe, each one's process at hand.
+    ///
+    /// # Panics
+    /// When one cannot be started.
+    pub fn start_pipe(&self, tools: &[&str]) -> Vec<Child> {
+        let mut stdin = Stdio::null();
+        let mut children = Vec::new();
+        for (index, tool) in tools.iter().enumerate() {
+            let last = index + 1 == tools.len();
+            let mut command = self.command(tool);
+            command.stdin(stdin).stdout(if last { Stdio::null() } else { Stdio::piped() }).stderr(Stdio::null());
+            let mut child = command.spawn().unwrap_or_else(|error| panic!("{tool}: {error}"));
+            stdin = match child.stdout.take() {
+                Some(stdout) => stdout.try_into().expect("a pipe"),
+                None => Stdio::null(),
+            };
+            children.push(child);
+        }
+        children
+    }
+
+    /// Runs one verb of the independent reader.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub async fn reader(&self, verb: &str) -> Outcome {
+        let reader = root().join("tests/reader.py");
+        finish(self.command(python()).arg(reader).arg(verb).stdin(Stdio::null()), "").await
+    }
+
+    /// Returns everything that exists, without volatile ids.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    pub async fn inventory(&self) -> Value {
+        self.reader("inventory").await.ok().json()
+    }
+
+    /// Returns the calls so far that changed something, and forgets all calls.
+    pub fn take_writes(&self) -> Vec<String> {
+        let calls = self.take_calls();
+        calls.iter().filter(|call| !is_read(call)).map(|call| format!("{}:{}", call.service, call.operation)).collect()
+    }
+
+    /// Returns the calls so far, and forgets them.
+    pub fn take_calls(&self) -> Vec<Call> {
+        let calls = self.aws.calls();
+        self.aws.clear_calls();
+        calls
+    }
+}
+
+/// Says whether a call only reads: AWS names all of those alike.
+fn is_read(call: &Call) -> bool {
+    ["Describe", "Get", "List"].iter().any(|prefix| call.operation.starts_with(prefix))
+}
+
+async fn finish(command: &mut Command, stdin: &str) -> Outcome {
+    let name = format!("{command:?}");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    if !stdin.is_empty() {
+        command.stdin(Stdio::piped());
+    }
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
+    let pipe = child.stdin.take();
+    let feed = async {
+        if let Some(mut pipe) = pipe {
+            // A program that refuses its input does not read all of it.
+            let _ = pipe.write_all(stdin.as_bytes()).await;
+        }
+    };
+    let ((), output) = tokio::join!(feed, child.wait_with_output());
+    let output = output.unwrap_or_else(|error| panic!("{name}: {error}"));
+    Outcome {
+        code: code(output.status),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Returns an exit code as a shell reports it.
+pub fn code(status: ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt as _;
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
+}
+
+/// Returns the project's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// Returns the directory of the programs: tests are built beside it.
+///
+/// # Panics
+/// When the programs are not built.
+pub fn programs() -> PathBuf {
+    let test = std::env::current_exe().expect("a test is a program");
+    let directory = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST").to_owned();
+    assert!(directory.join("ecs-svc").exists(), "the programs are not built: cargo build --workspace --bins");
+    directory
+}
+
+/// Returns the Python that has boto3.
+pub fn python() -> PathBuf {
+    std::env::var_os("ECS_LOCAL_PYTHON").map_or_else(|| root().join(".venv/bin/python3"), PathBuf::from)
+}
