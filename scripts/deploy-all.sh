@@ -44,12 +44,13 @@ fi
 value() { grep -o "\"$1\":\"[^\"]*\"" "$work/stack.json" | head -n 1 | cut -d '"' -f 4 || true; }
 
 {
-    printf '\n%-8s %-58s %s\n' LAYER RESULT TIME
+    printf '\n%-8s %-58s %s\n' LAYER RESULT 'READY AFTER'
     sed -nE 's/^(ecs-[a-z]+): (done: |)(nothing to change: .*|[0-9]+ created.*), ([^,]+)$/\1|\3|\4/p' "$work/log" \
         | while IFS='|' read -r tool result time; do
             printf '%-8s %-58s %s\n' "$tool" "$result" "$time"
         done
-    printf '\n%-14s %s\n' VPC "$(value vpc_id)" "load balancer" "$(value dns_name)" database "$(value host)" \
+    printf '\n'
+    printf '%-14s %s\n' VPC "$(value vpc_id)" "load balancer" "$(value dns_name)" database "$(value host)" \
         cluster "$(value cluster_arn)"
     grep -o '"service_arn":"[^"]*"' "$work/stack.json" | cut -d '"' -f 4 | while read -r arn; do
         printf '%-14s %s\n' service "$arn"

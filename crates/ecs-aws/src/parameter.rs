@@ -150,11 +150,11 @@ pub fn resolve(template: &str, values: &[(&str, &str)]) -> Result<String> {
     let mut rest = template;
     while let Some((before, reference)) = rest.split_once("${") {
         let Some((key, after)) = reference.split_once('}') else {
-            return Err(Error::usage(format!("the parameter value `{template}` has a `${{` without its `}}`")));
+            return Err(Error::usage("a parameter's value has a `${` without its `}`"));
         };
         let Some((_, value)) = values.iter().find(|(known, _)| *known == key) else {
             let known: Vec<_> = values.iter().map(|(known, _)| format!("${{{known}}}")).collect();
-            return Err(Error::usage(format!("the parameter value `{template}` refers to the unknown `${{{key}}}`"))
+            return Err(Error::usage(format!("a parameter's value refers to the unknown `${{{key}}}`"))
                 .hint(format!("known here: {}", known.join(", "))));
         };
         resolved.push_str(before);

@@ -454,7 +454,11 @@ impl<T: Tool> Course<'_, T> {
             }
             Ok(())
         };
-        let (announced, layer) = tokio::join!(announce, self.layer(&run, &ground, output));
+        let layer = async {
+            let result = self.layer(&run, &ground, output).await;
+            (result, begin.elapsed())
+        };
+        let (announced, (layer, took)) = tokio::join!(announce, layer);
         // Without the right account everything else that failed is a consequence.
         announced?;
         if let Err(error) = layer {
@@ -463,7 +467,7 @@ impl<T: Tool> Course<'_, T> {
         if let End::Failed(error) = self.stop.or(inputs.ended()).await?? {
             return Err(self.explain(&run, error));
         }
-        self.summary(run.counts(), begin);
+        self.summary(run.counts(), took);
         Ok(run.counts())
     }
 
@@ -554,9 +558,10 @@ impl<T: Tool> Course<'_, T> {
         ))
     }
 
-    fn summary(&self, counts: Counts, begin: Instant) {
+    /// Says what was done, and how long after the start the layer was ready; the input may have taken longer.
+    fn summary(&self, counts: Counts, took: Duration) {
         let Counts { create, change, delete, keep } = counts;
-        let took = human(begin.elapsed());
+        let took = human(took);
         match self.mode {
             Mode::Apply if !counts.any() => {
                 self.console.say("done", &format!("nothing to change: {keep} resources as they should be, {took}"))
