@@ -1,0 +1,174 @@
+//! The tutorial stack's values, which stand for whatever a file leaves out.
+
+use std::collections::BTreeMap;
+
+use super::{
+    AlbConfig, ClusterConfig, ContainerInsights, DbConfig, EcrConfig, IamConfig, NetConfig, Parameter, PasswordStore,
+    Service, SgConfig, Stack, TagMutability, TypedParameter,
+};
+use ipnet::Ipv4Net;
+
+impl Default for Stack {
+    fn default() -> Self {
+        let plain = |value: &str| Parameter::Plain(value.to_owned());
+        let secure = |value: &str| Parameter::Typed(TypedParameter { value: value.to_owned(), secure: true });
+        let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let frontend = Service {
+            health_path: "/".to_owned(),
+            secrets: pairs(&[("NEXT_PUBLIC_API_URL", "/ecs/frontend/API_URL")]),
+            ..Service::default()
+        };
+        let backend = Service {
+            container: Some("backend-app".to_owned()),
+            cpu: 1024,
+            memory: 2048,
+            port: 3001,
+            health_path: "/api/health".to_owned(),
+            path: Some("/api/*".to_owned()),
+            priority: Some(100),
+            environment: pairs(&[("PORT", "3001")]),
+            secrets: pairs(&[
+                ("DB_HOST", "/ecs/backend/DB_HOST"),
+                ("DB_PORT", "/ecs/backend/DB_PORT"),
+                ("DB_NAME", "/ecs/backend/DB_NAME"),
+                ("DB_USER", "/ecs/backend/DB_USER"),
+                ("DB_PASSWORD", "/ecs/backend/DB_PASSWORD"),
+                ("FRONTEND_URL", "/ecs/backend/FRONTEND_URL"),
+            ]),
+            ..Service::default()
+        };
+        Self {
+            name: "ecs-production".to_owned(),
+            region: None,
+            account: None,
+            net: NetConfig::default(),
+            sg: SgConfig::default(),
+            iam: IamConfig::default(),
+            ecr: EcrConfig::default(),
+            db: DbConfig::default(),
+            parameters: BTreeMap::from([
+                ("/ecs/backend/DB_HOST".to_owned(), plain("${db.host}")),
+                ("/ecs/backend/DB_PORT".to_owned(), plain("${db.port}")),
+                ("/ecs/backend/DB_NAME".to_owned(), plain("${db.name}")),
+                ("/ecs/backend/DB_USER".to_owned(), secure("${db.user}")),
+                ("/ecs/backend/DB_PASSWORD".to_owned(), secure("${db.password}")),
+                ("/ecs/backend/FRONTEND_URL".to_owned(), plain("${alb.url}")),
+                ("/ecs/frontend/API_URL".to_owned(), plain("${alb.url}/api")),
+            ]),
+            alb: AlbConfig::default(),
+            cluster: ClusterConfig::default(),
+            services: BTreeMap::from([("frontend".to_owned(), frontend), ("backend".to_owned(), backend)]),
+        }
+    }
+}
+
+impl Default for NetConfig {
+    fn default() -> Self {
+        Self {
+            vpc_name: None,
+            cidr: Ipv4Net::new_assert([10, 0, 0, 0].into(), 16),
+            zones: vec!["a".to_owned(), "b".to_owned()],
+            public_cidrs: None,
+            private_cidrs: None,
+        }
+    }
+}
+
+impl Default for SgConfig {
+    fn default() -> Self {
+        Self {
+            alb_name: "ALB-SG".to_owned(),
+            alb_description: "Security group for Application Load Balancer".to_owned(),
+            tasks_name: "ECS-SG".to_owned(),
+            tasks_description: "Security group for ECS tasks".to_owned(),
+            db_name: "RDS-SG".to_owned(),
+            db_description: "Security group for RDS database".to_owned(),
+            alb_sources: vec![Ipv4Net::default()],
+        }
+    }
+}
+
+impl Default for IamConfig {
+    fn default() -> Self {
+        Self {
+            execution_role: "ecsTaskExecutionRole".to_owned(),
+            execution_role_description:
+                "Role for ECS task execution - allows pulling images, writing logs, reading parameters".to_owned(),
+            parameter_policy: "ParameterStoreAccess".to_owned(),
+        }
+    }
+}
+
+impl Default for EcrConfig {
+    fn default() -> Self {
+        Self { mutability: TagMutability::Mutable, keep_images: 10, scan_on_push: true }
+    }
+}
+
+impl Default for DbConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            identifier: "ecs-postgres-db".to_owned(),
+            subnet_group: "ecs-db-subnet-group".to_owned(),
+            subnet_group_description: "Subnet group for ECS RDS database".to_owned(),
+            engine_version: None,
+            instance_class: "db.t3.medium".to_owned(),
+            allocated_storage: 20,
+            max_allocated_storage: None,
+            storage_type: "gp3".to_owned(),
+            database: "fileanalyzer".to_owned(),
+            user: "postgres".to_owned(),
+            port: 5432,
+            password: PasswordStore::Parameter,
+            backup_retention_days: 7,
+            auto_minor_version_upgrade: true,
+            encrypted: true,
+            multi_az: false,
+            deletion_protection: false,
+        }
+    }
+}
+
+impl Default for AlbConfig {
+    fn default() -> Self {
+        Self { name: "ecs-alb".to_owned(), certificate_arn: None }
+    }
+}
+
+impl Default for ClusterConfig {
+    fn default() -> Self {
+        Self { name: None, container_insights: ContainerInsights::Disabled, log_retention_days: 30 }
+    }
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self {
+            name: None,
+            family: None,
+            container: None,
+            repository: None,
+            tag: "latest".to_owned(),
+            image: None,
+            cpu: 512,
+            memory: 1024,
+            port: 80,
+            desired: 2,
+            target_group: None,
+            health_path: "/".to_owned(),
+            path: None,
+            priority: None,
+            task_role: None,
+            log_group: None,
+            environment: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            minimum_healthy_percent: 100,
+            maximum_percent: 200,
+            // ECS's own default of 0 stops tasks that are still starting.
+            health_check_grace_period: 60,
+            deregistration_delay: 30,
+            autoscaling: None,
+        }
+    }
+}
