@@ -66,12 +66,15 @@ ecs-net plan --exit-code "${stacks[@]}" --no-input | ecs-sg plan --exit-code | e
 
 cat >&2 <<MESSAGE
 
-The document is in $state/stack.json. The local AWS stays up. Look around:
+The document is in $state/stack.json. The local AWS stays up. Look around in a shell of its own, in which everything
+that speaks to AWS speaks to the local one:
 
-  source $state/env
+  bash --rcfile $state/env
   aws ecs list-tasks --cluster ecs-production-cluster
   $root/.venv/bin/python3 $root/tests/reader.py check
+  scripts/destroy-all.sh
 
-Delete the stack:      scripts/destroy-all.sh
-Stop the local AWS:    scripts/try-local.sh --stop
+Stop the local AWS, and forget everything in it:
+
+  scripts/try-local.sh --stop
 MESSAGE

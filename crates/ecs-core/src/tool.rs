@@ -448,6 +448,9 @@ impl<T: Tool> Course<'_, T> {
         let wishes = Wishes { adopt: self.common.adopt, prune: self.common.prune };
         let run = Run::new(self.mode, wishes, self.console, (inputs, output), self.stop, gate.clone());
         let announce = async {
+            if !run.begins().await {
+                return Ok(());
+            }
             let account = gate.clone().await?;
             if ground.ours {
                 output.member(STACK, &Stack { account: Some(account), ..ground.stack.clone() })?;
@@ -456,6 +459,8 @@ impl<T: Tool> Course<'_, T> {
         };
         let layer = async {
             let result = self.layer(&run, &ground, output).await;
+            // A layer with nothing to make, such as no database, is about an account all the same.
+            run.begin(result.is_ok());
             (result, begin.elapsed())
         };
         let (announced, (layer, took)) = tokio::join!(announce, layer);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use aws_sdk_ec2::types::Filter;
 use ecs_aws::Answer as _;
 use ecs_core::member::Net;
 use ecs_core::{Error, Result};
@@ -21,15 +22,16 @@ pub async fn check(ec2: &Ec2, net: &Net) -> Result<()> {
     if net.vpc_id.is_planned() || ids.is_empty() {
         return Ok(());
     }
-    let reply = ec2.read.describe_subnets().set_subnet_ids(Some(ids)).send().await;
-    let reply = reply.answer("ec2:DescribeSubnets").map_err(|error| {
-        error.doing("checking the document's member `net`").hint("correct its subnet ids, or run ecs-net")
-    })?;
+    // A filter leaves out what does not exist, where a list of ids is refused at the first such one.
+    let filter = Filter::builder().name("subnet-id").set_values(Some(ids)).build();
+    let subnets = ec2.read.describe_subnets().filters(filter).into_paginator().items().send();
+    let subnets = subnets.collect::<Result<Vec<_>, _>>().await.answer("ec2:DescribeSubnets");
+    let subnets = subnets.map_err(|error| error.doing("checking the document's member `net`"))?;
     let mut wrong = Vec::new();
     for (tier, ids) in tiers {
         let mut zones = BTreeSet::new();
         for id in ids {
-            let subnet = reply.subnets().iter().find(|subnet| subnet.subnet_id() == Some(id.as_str()));
+            let subnet = subnets.iter().find(|subnet| subnet.subnet_id() == Some(id.as_str()));
             match subnet {
                 Some(subnet) if subnet.vpc_id() == Some(net.vpc_id.as_str()) => {
                     zones.extend(subnet.availability_zone());
@@ -50,6 +52,7 @@ pub async fn check(ec2: &Ec2, net: &Net) -> Result<()> {
     if wrong.is_empty() {
         Ok(())
     } else {
-        Err(Error::usage(format!("the document's member `net` does not fit: {}", wrong.join("; "))))
+        Err(Error::usage(format!("the document's member `net` does not fit: {}", wrong.join("; ")))
+            .hint("correct its ids, or let ecs-net make a network"))
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::{LocalBoxFuture, Shared};
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::console::Console;
 use crate::document::{Arrival, Inputs, Output};
@@ -70,6 +71,8 @@ pub struct Run<'a> {
     /// Counts the starts and ends of resources: what started after another's end may stand on it.
     ticks: Cell<u64>,
     lag: Cell<bool>,
+    /// Whether the layer has begun to look at AWS; none as long as it may still turn out that it will not.
+    begun: watch::Sender<Option<bool>>,
     found: RefCell<Vec<Found>>,
     created: RefCell<Vec<String>>,
     counts: RefCell<Counts>,
@@ -143,6 +146,7 @@ impl<'a> Run<'a> {
             gate,
             ticks: Cell::new(0),
             lag: Cell::new(false),
+            begun: watch::Sender::new(None),
             found: RefCell::default(),
             created: RefCell::default(),
             counts: RefCell::default(),
@@ -180,6 +184,22 @@ impl<'a> Run<'a> {
     /// When the credentials are missing, refused, or for another account.
     pub async fn account(&self) -> Result<String> {
         self.gate.clone().await
+    }
+
+    /// Says whether the layer looks at AWS at all, as soon as that is certain: bad input is refused without any call.
+    pub async fn begins(&self) -> bool {
+        let mut begun = self.begun.subscribe();
+        let begun = begun.wait_for(Option::is_some).await;
+        begun.is_ok_and(|begun| *begun == Some(true))
+    }
+
+    /// Settles whether the layer looks at AWS; the first word counts.
+    pub(crate) fn begin(&self, does: bool) {
+        self.begun.send_if_modified(|begun| {
+            let first = begun.is_none();
+            begun.get_or_insert(does);
+            first
+        });
     }
 
     /// Returns what has been done so far.
@@ -266,6 +286,7 @@ impl<'a> Run<'a> {
     /// Any refusal by AWS that trying again does not mend; somebody else's resource of that name.
     pub fn ensure<'f, R: Resource>(&'f self, api: &'f R::Api, resource: R) -> LocalBoxFuture<'f, Result<Held<R>>> {
         let resource = Rc::new(resource);
+        self.begin(true);
         let start = self.tick();
         // On the heap, or the layers' nested futures overflow the compiler.
         Box::pin(async move {
