@@ -66,13 +66,10 @@ fn read_document(input: impl Read, events: &mpsc::UnboundedSender<Event>) -> End
     match result {
         Ok(()) => End::Closed,
         // Not every cut is an end of file to the parser: "-" is a bad number first.
-        Err(error) if error.is_eof() || at_end.get() => End::Failed(
-            Error::new(
-                Kind::Truncated,
-                "the document on stdin ended before its closing brace: the tool before this one failed",
-            )
-            .hint("its own message says why; run the same line again when that is mended"),
-        ),
+        Err(error) if error.is_eof() || at_end.get() => End::Failed(Error::new(
+            Kind::Truncated,
+            "the input ended before its closing brace: a tool before this one failed, and says why",
+        )),
         Err(error) if error.is_io() => End::Failed(Error::other(format!("stdin cannot be read: {error}"))),
         Err(error) => End::Failed(Error::usage(format!("stdin is not a stack document: {error}")).hint(
             "a stack document is one JSON object, as the ecs-pipe tools write it; use --no-input to ignore stdin",
