@@ -17,8 +17,6 @@ for file in "${files[@]}"; do
     [[ -r $file ]] || { say "${0##*/}: error: $file cannot be read"; exit 2; }
     arguments+=(--stack "$file")
 done
-# The head of the pipe carries the stack; the others take it from the document.
-unset ECS_STACK
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -28,7 +26,7 @@ set +e
 {
     ecs-net "${arguments[@]}" --no-input | ecs-sg | ecs-iam | ecs-ecr | ecs-db | ecs-alb | ecs-svc > "$work/stack.json"
     cause_of "${PIPESTATUS[@]}"
-} 2> >(tee "$work/log" >&2)
+} 2> >(trap '' INT TERM; tee "$work/log" >&2)
 status=$?
 # The lines that tee still holds come before the summary.
 wait $!

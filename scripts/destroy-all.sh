@@ -24,7 +24,6 @@ for argument in "$@"; do
     esac
 done
 [[ ${#arguments[@]} -gt 0 ]] || arguments=(--stack "$root/tests/stacks/tutorial.toml")
-unset ECS_STACK
 
 if [[ -t 0 && -t 2 ]]; then
     read -r -p "This deletes the whole stack, its data included. Type yes to go on: " answer

@@ -3,6 +3,10 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
+# Where the stack comes from is said on the command line here: a setting of the person's must not reach the middle of a
+# pipe, where it would cut a tool off from the document.
+unset ECS_STACK ECS_NO_INPUT
+
 say() { printf '%s\n' "$*" >&2; }
 
 fail() {

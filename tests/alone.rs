@@ -217,7 +217,7 @@ async fn an_interrupted_tool_exits_130_and_says_what_exists() {
     let output = tool.wait_with_output().await.expect("ended");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{said}");
-    assert!(said.contains("interrupted") && said.contains("frontend-repo"), "{said}");
+    assert!(said.contains("left behind: ECR repository"), "{said}");
     drop(stdin);
 }
 
@@ -236,4 +236,63 @@ async fn policy_schema_help_and_completions_make_no_call() {
         cloud.run(tool, &["completions", "bash"], "").await.ok();
     }
     assert!(cloud.take_calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_tool_that_fails_early_opens_the_document_all_the_same() {
+    let cloud = Cloud::start().await;
+    for line in ["ecs-net --stack no-such-file.toml", "ecs-net --bogus", "ecs-svc destroy --stack no-such-file.toml"] {
+        assert_eq!(cloud.shell(line).await.stdout, "{", "{line}");
+    }
+    // So a destroy further down, which has a stack of its own, does not take the silence for "nothing upstream".
+    for head in ["ecs-svc destroy --stack typo.toml", "no-such-tool"] {
+        let line = format!("{head} | ecs-iam destroy --stack tests/stacks/tutorial.toml");
+        assert_eq!(cloud.shell(&line).await.code, 7, "{line}");
+    }
+    assert_eq!(cloud.take_writes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_document_about_another_place_is_refused_even_with_a_stack_file() {
+    let cloud = Cloud::start().await;
+    let cases = [
+        (r#"{"stack": {"name": "other"}}"#, 2, "other"),
+        (r#"{"stack": {"name": "ecs-production", "region": "eu-west-1"}}"#, 8, "eu-west-1"),
+        (r#"{"stack": {"name": "ecs-production", "account": "999999999999"}}"#, 8, "999999999999"),
+    ];
+    for (document, code, message) in cases {
+        let refused = cloud.run("ecs-iam", &["--stack", "tests/stacks/tutorial.toml"], document).await;
+        assert_eq!(refused.code, code, "{document}: {}", refused.stderr);
+        assert!(refused.stderr.contains(message), "{}", refused.stderr);
+    }
+    assert_eq!(cloud.take_writes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn files_before_and_after_the_verb_are_merged() {
+    let cloud = Cloud::start().await;
+    let line = "ecs-iam --stack tests/stacks/tutorial.toml plan --stack tests/stacks/staging.toml --no-input";
+    let planned = cloud.shell(line).await.ok();
+    assert_eq!(planned.json()["stack"]["region"], "us-east-1");
+    assert!(planned.stderr.contains("staging"), "{}", planned.stderr);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_not_a_reader_that_went_away() {
+    let cloud = Cloud::start().await;
+    let failed = cloud.shell("ecs-iam --no-input > /dev/full").await;
+    assert_eq!(failed.code, 1, "{}", failed.stderr);
+    assert!(failed.stderr.contains("stdout cannot be written"), "{}", failed.stderr);
+}
+
+#[tokio::test]
+async fn a_document_of_a_first_run_is_good_for_a_later_one() {
+    let cloud = Cloud::start().await;
+    let net = cloud.shell("ecs-net --no-input").await.ok().stdout;
+    cloud.run("ecs-sg", &[], &net).await.ok();
+    cloud.take_calls();
+    let plan = cloud.run("ecs-sg", &["plan", "--exit-code"], &net).await;
+    assert_eq!(plan.code, 0, "{}", plan.stderr);
+    cloud.run("ecs-sg", &[], &net).await.ok();
+    assert_eq!(cloud.take_writes(), [""; 0]);
 }

@@ -9,9 +9,9 @@ use serde_json::Value;
 async fn actions(cloud: &Cloud, tool: &str) -> BTreeSet<String> {
     let policy = cloud.run(tool, &["policy"], "").await.ok().json();
     let statements = policy["Statement"].as_array().expect("statements").iter();
-    let list = |action: &Value| match action {
-        Value::Array(actions) => actions.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        other => vec![other.as_str().expect("an action").to_owned()],
+    let list = |action: &Value| -> Vec<String> {
+        let all = action.as_array().cloned().unwrap_or_else(|| vec![action.clone()]);
+        all.iter().map(|action| action.as_str().expect("an action").to_owned()).collect()
     };
     statements.flat_map(|statement| list(&statement["Action"])).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::RequestId as _;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -79,7 +80,9 @@ pub fn present<T>(value: Option<T>, call: &'static str, what: &str) -> Result<T>
 fn unanswered<E: std::error::Error + 'static>(error: &SdkError<E, HttpResponse>, status: Option<u16>) -> Error {
     let mut chain = Vec::new();
     let mut source = error.source();
+    let mut credentials = false;
     while let Some(cause) = source {
+        credentials |= cause.is::<CredentialsError>();
         let text = cause.to_string();
         if chain.last() != Some(&text) {
             chain.push(text);
@@ -87,8 +90,8 @@ fn unanswered<E: std::error::Error + 'static>(error: &SdkError<E, HttpResponse>,
         source = cause.source();
     }
     let why = if chain.is_empty() { error.to_string() } else { chain.join(": ") };
-    // The SDK reports credentials that cannot be loaded as a failure to dispatch; its type is the innermost one's.
-    if why.contains("credential") || why.contains("identity") {
+    // The SDK reports credentials that cannot be loaded as a failure to dispatch; an inner error's type tells.
+    if credentials {
         return Error::new(Kind::Credentials, format!("no usable credentials: {why}"));
     }
     let (kind, what) = match error {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -45,7 +46,9 @@ impl Cloud for Session {
     async fn connect(access: &Access) -> Result<Self> {
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
         if let Some(profile) = &access.profile {
-            loader = loader.profile_name(profile);
+            // Named on purpose, so it wins over credentials in the environment, as with the AWS CLI.
+            let provider = ProfileFileCredentialsProvider::builder().profile_name(profile);
+            loader = loader.profile_name(profile).credentials_provider(provider.build());
         }
         if let Some(region) = &access.region {
             loader = loader.region(Region::new(region.clone()));
@@ -77,9 +80,12 @@ impl Cloud for Session {
     async fn account(&self) -> Result<String> {
         let identity = aws_sdk_sts::Client::new(&self.read).get_caller_identity().send().await;
         let identity = identity.answer("sts:GetCallerIdentity").map_err(|error| {
-            let error = if error.code().is_some() { error.with_kind(Kind::Credentials) } else { error };
+            let error = error.doing("checking the credentials");
+            if matches!(error.kind(), Kind::Throttled | Kind::Transient) {
+                return error.hint("is the network up, and the region or --endpoint-url right?");
+            }
             error
-                .doing("checking the credentials")
+                .with_kind(Kind::Credentials)
                 .hint("set a profile with --profile or AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
         })?;
         identity

@@ -1,6 +1,6 @@
 //! The stack document as a stream: members in as they arrive, members out as they are known, the closing brace last.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -193,6 +193,21 @@ impl Inputs {
         }
     }
 
+    /// Returns once anything has arrived, or nothing will.
+    ///
+    /// # Errors
+    /// When the reader is gone.
+    pub async fn anything(&self) -> Result<()> {
+        let mut state = self.state.subscribe();
+        let state = state.wait_for(|state| state.end.is_some() || !state.members.is_empty()).await;
+        state.map(drop).map_err(|_closed| Error::other("the reader of stdin is gone"))
+    }
+
+    /// Returns a member if it has arrived.
+    pub fn arrived(&self, name: &str) -> Option<Rc<RawValue>> {
+        self.state.borrow().members.get(name).cloned()
+    }
+
     /// Returns how the input ended, once it has.
     ///
     /// # Errors
@@ -210,8 +225,12 @@ impl Inputs {
 pub struct Output {
     chunks: blocking::Sender<Chunk>,
     first: Cell<bool>,
-    broken: watch::Receiver<bool>,
+    held: RefCell<Option<Held>>,
+    broken: watch::Receiver<Option<Error>>,
 }
+
+/// Members that wait for the stack, in the order in which they were written.
+type Held = Vec<(String, Box<RawValue>)>;
 
 #[derive(Debug)]
 enum Chunk {
@@ -220,20 +239,20 @@ enum Chunk {
 }
 
 impl Output {
-    /// Starts the document: writes its opening brace.
+    /// Starts the document: its opening brace is written when this returns, so that whatever fails from here on leaves
+    /// an object that is not closed.
     ///
     /// # Errors
-    /// When the system gives no thread.
-    pub fn open(target: impl Write + Send + 'static) -> Result<Self> {
+    /// When it cannot be written, and when the system gives no thread.
+    pub fn open(mut target: impl Write + Send + 'static) -> Result<Self> {
+        target.write_all(b"{").and_then(|()| target.flush()).map_err(|error| unwritable(&error))?;
         let (chunks, queue) = blocking::channel();
-        let (tell, broken) = watch::channel(false);
+        let (tell, broken) = watch::channel(None);
         std::thread::Builder::new()
             .name("stdout".to_owned())
             .spawn(move || write_chunks(target, &queue, &tell))
             .map_err(|error| Error::other(format!("no thread to write stdout: {error}")))?;
-        let output = Self { chunks, first: Cell::new(true), broken };
-        output.send(b"{".to_vec());
-        Ok(output)
+        Ok(Self { chunks, first: Cell::new(true), held: RefCell::new(None), broken })
     }
 
     /// Writes a member exactly as it came.
@@ -251,7 +270,28 @@ impl Output {
     pub fn member(&self, name: &str, value: &impl Serialize) -> Result<()> {
         let value = serde_json::value::to_raw_value(value)
             .map_err(|error| Error::other(format!("member `{name}` cannot be written as JSON: {error}")))?;
-        self.forward(name, &value);
+        match &mut *self.held.borrow_mut() {
+            Some(held) => held.push((name.to_owned(), value)),
+            None => self.forward(name, &value),
+        }
+        Ok(())
+    }
+
+    /// Holds back members of our own until [`Output::release`]: the stack comes before what is made of it.
+    pub fn hold(&self) {
+        self.held.borrow_mut().get_or_insert_default();
+    }
+
+    /// Writes a member, and after it those that were held back.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn release(&self, name: &str, value: &impl Serialize) -> Result<()> {
+        let held = self.held.take();
+        self.member(name, value)?;
+        for (name, value) in held.into_iter().flatten() {
+            self.forward(&name, &value);
+        }
         Ok(())
     }
 
@@ -271,17 +311,21 @@ impl Output {
     pub async fn flushed(&self) -> Result<()> {
         let (done, written) = oneshot::channel();
         let sent = self.chunks.send(Chunk::Flushed(done)).is_ok();
-        if sent && written.await.unwrap_or(false) { Ok(()) } else { Err(broken_pipe()) }
+        if sent && written.await.unwrap_or(false) {
+            return Ok(());
+        }
+        Err(self.broken.borrow().clone().unwrap_or_else(|| Error::other("the writer of stdout is gone")))
     }
 
-    /// Returns when nobody reads the document any more; never, as long as somebody does.
+    /// Returns why the document cannot be written any more; never, as long as it can.
     pub async fn broken(&self) -> Error {
         let mut broken = self.broken.clone();
-        if broken.wait_for(|broken| *broken).await.is_err() {
+        let error = broken.wait_for(Option::is_some).await.ok().and_then(|error| error.clone());
+        match error {
+            Some(error) => error,
             // The writer has ended in good order.
-            std::future::pending::<()>().await;
+            None => std::future::pending().await,
         }
-        broken_pipe()
     }
 
     fn send(&self, bytes: Vec<u8>) {
@@ -290,18 +334,22 @@ impl Output {
     }
 }
 
-fn broken_pipe() -> Error {
-    Error::new(Kind::BrokenPipe, "nobody reads stdout any more")
+/// Says why stdout cannot be written: only a reader that went away is a quiet end.
+fn unwritable(error: &std::io::Error) -> Error {
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        return Error::new(Kind::BrokenPipe, "nobody reads stdout any more");
+    }
+    Error::other(format!("stdout cannot be written: {error}"))
 }
 
-fn write_chunks(mut target: impl Write, queue: &blocking::Receiver<Chunk>, broken: &watch::Sender<bool>) {
+fn write_chunks(mut target: impl Write, queue: &blocking::Receiver<Chunk>, broken: &watch::Sender<Option<Error>>) {
     let mut intact = true;
     while let Ok(chunk) = queue.recv() {
         match chunk {
             Chunk::Bytes(bytes) if intact => {
-                intact = target.write_all(&bytes).and_then(|()| target.flush()).is_ok();
-                if !intact {
-                    broken.send_replace(true);
+                if let Err(error) = target.write_all(&bytes).and_then(|()| target.flush()) {
+                    intact = false;
+                    broken.send_replace(Some(unwritable(&error)));
                 }
             }
             Chunk::Bytes(_) => {}

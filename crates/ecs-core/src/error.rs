@@ -157,14 +157,16 @@ impl Error {
         &self.0.message
     }
 
-    /// Returns the exit code: an interruption's if any part of it is one, else the first part's.
+    /// Returns the exit code: an interruption's if any part of it is one, else that of the first part that is a cause
+    /// rather than a consequence.
     pub fn exit_code(&self) -> u8 {
-        let parts = || std::iter::once(self).chain(&self.0.siblings);
-        if parts().any(|part| part.kind() == Kind::Interrupted) {
-            return Kind::Interrupted.exit_code();
-        }
-        // "Interrupted" and "broken pipe" are how the others stopped, not why.
-        self.kind().exit_code()
+        let consequences = [Kind::TimedOut, Kind::Truncated, Kind::BrokenPipe];
+        let rank = |kind: &Kind| match consequences.iter().position(|consequence| consequence == kind) {
+            Some(place) => place + 2,
+            None => usize::from(*kind != Kind::Interrupted),
+        };
+        let kind = self.parts().map(Error::kind).min_by_key(rank);
+        kind.unwrap_or(self.kind()).exit_code()
     }
 
     /// Joins errors that happened side by side into one; none when there are none.
@@ -329,6 +331,8 @@ mod tests {
     fn an_interruption_decides_the_exit_code() {
         let joined = Error::join([Error::other("one"), Error::new(Kind::Interrupted, "stopped")]).expect("two");
         assert_eq!(joined.exit_code(), 130);
+        let joined = [Error::new(Kind::Truncated, "cut"), Error::new(Kind::RolledBack, "back")];
+        assert_eq!(Error::join(joined).expect("two").exit_code(), 4, "a cut input is a consequence");
         assert_eq!(Error::usage("bad").exit_code(), 2);
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::{ArgMatches, Args, Command, FromArgMatches as _};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use crate::console::{Console, LogFormat, Verbosity, human};
@@ -20,6 +21,10 @@ use crate::stop::Stop;
 
 /// Exit code of a plan with `--exit-code` that found changes.
 const CHANGES: u8 = 3;
+/// How long a tool that ends in an error waits for its output to be read.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a wait for the tools before this one stays silent, and how often it then says that it lives.
+const UPSTREAM: Duration = Duration::from_secs(60);
 /// Name of the document's member that describes the whole stack.
 const STACK: &str = "stack";
 
@@ -87,9 +92,8 @@ pub trait Tool: 'static {
 /// Flags that every tool has.
 #[derive(Debug, Clone, Args)]
 struct Common {
-    /// Read the stack from FILE (TOML or JSON); later files are merged over earlier ones
-    #[arg(long, value_name = "FILE", env = "ECS_STACK", value_delimiter = ':', global = true)]
-    stack: Vec<PathBuf>,
+    #[command(flatten)]
+    files: Files,
     /// Use this profile of the AWS configuration
     #[arg(long, env = "ECS_PROFILE", global = true)]
     profile: Option<String>,
@@ -122,6 +126,18 @@ struct Common {
     log_format: LogFormat,
 }
 
+/// The stack's files. Not a global flag of clap's: one after the verb would silently replace those before it.
+#[derive(Debug, Clone, Args)]
+struct Files {
+    /// Read the stack from FILE (TOML or JSON); later files are merged over earlier ones
+    /// [env: ECS_STACK, several separated by `:`]
+    #[arg(long, value_name = "FILE")]
+    stack: Vec<PathBuf>,
+}
+
+/// Name of the variable that stands in for `--stack`.
+const STACK_VARIABLE: &str = "ECS_STACK";
+
 /// What to do; without a verb, create or update.
 #[derive(Debug, Clone, clap::Subcommand)]
 enum Verb {
@@ -133,9 +149,14 @@ enum Verb {
         /// Plan a destroy
         #[arg(long)]
         destroy: bool,
+        #[command(flatten)]
+        files: Files,
     },
     /// Delete the layer, when those that stand on it are gone
-    Destroy,
+    Destroy {
+        #[command(flatten)]
+        files: Files,
+    },
     /// Print the least IAM policy that this tool needs
     Policy,
     /// Print the JSON Schema of the members that this tool writes, or of the stack file
@@ -205,7 +226,8 @@ fn command<T: Tool>() -> Command {
 const EXIT_CODES: &str = "Exit codes:
   0 done, 1 failed, 2 bad command line, stack file or document, 3 plan --exit-code found changes,
   4 deployment rolled back, 5 timed out and still going on, 7 the input ended too early,
-  8 credentials missing, refused, or for another account or region, 130 interrupted";
+  8 credentials missing, refused, or for another account or region, 130 interrupted,
+  141 nobody reads the output any more";
 
 fn parse<T: Tool>(matches: &ArgMatches) -> std::result::Result<Parsed<T::Options>, clap::Error> {
     let verb = match matches.subcommand() {
@@ -255,7 +277,7 @@ fn print<T: Tool>(verb: &Verb) -> ExitCode {
             let _ = clap_mangen::Man::new(command::<T>()).render(&mut text);
             text
         }
-        Verb::Plan { .. } | Verb::Destroy => Vec::new(),
+        Verb::Plan { .. } | Verb::Destroy { .. } => Vec::new(),
     };
     match stdout.write_all(&text).and_then(|()| stdout.flush()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -274,13 +296,20 @@ impl Common {
     }
 }
 
-async fn drive<T: Tool>(common: Common, options: T::Options, verb: Option<Verb>, console: &Console) -> ExitCode {
-    let (mode, exit_code) = match verb {
-        Some(Verb::Plan { exit_code, destroy: false }) => (Mode::Plan, exit_code),
-        Some(Verb::Plan { exit_code, destroy: true }) => (Mode::Destroy { plan: true }, exit_code),
-        Some(Verb::Destroy) => (Mode::Destroy { plan: false }, false),
-        Some(Verb::Policy | Verb::Schema { .. } | Verb::Completions { .. } | Verb::Man) | None => (Mode::Apply, false),
+async fn drive<T: Tool>(mut common: Common, options: T::Options, verb: Option<Verb>, console: &Console) -> ExitCode {
+    let (mode, exit_code, files) = match verb {
+        Some(Verb::Plan { exit_code, destroy: false, files }) => (Mode::Plan, exit_code, files.stack),
+        Some(Verb::Plan { exit_code, destroy: true, files }) => (Mode::Destroy { plan: true }, exit_code, files.stack),
+        Some(Verb::Destroy { files }) => (Mode::Destroy { plan: false }, false, files.stack),
+        Some(Verb::Policy | Verb::Schema { .. } | Verb::Completions { .. } | Verb::Man) | None => {
+            (Mode::Apply, false, Vec::new())
+        }
     };
+    common.files.stack.extend(files);
+    if common.files.stack.is_empty() {
+        let variable = std::env::var_os(STACK_VARIABLE).filter(|value| !value.is_empty());
+        common.files.stack = variable.iter().flat_map(std::env::split_paths).collect();
+    }
     let stop = Stop::default();
     let course_reported = Cell::new(false);
     let course = Course::<T> { common, options, mode, console, stop: &stop, reported: &course_reported };
@@ -289,6 +318,8 @@ async fn drive<T: Tool>(common: Common, options: T::Options, verb: Option<Verb>,
         // Before this branch ends the program at the second signal, it gives the order to stop at the first.
         error = signals(&stop, console) => Err(error),
     };
+    // A call that an interruption cut short may end in an error of its own.
+    let interrupted = stop.check().is_err_and(|reason| reason.kind() == Kind::Interrupted);
     match result {
         Ok(counts) if exit_code && counts.any() => ExitCode::from(CHANGES),
         Ok(_) => ExitCode::SUCCESS,
@@ -296,15 +327,15 @@ async fn drive<T: Tool>(common: Common, options: T::Options, verb: Option<Verb>,
             if !course_reported.get() {
                 report(console, &error);
             }
-            ExitCode::from(error.exit_code())
+            ExitCode::from(if interrupted { Kind::Interrupted.exit_code() } else { error.exit_code() })
         }
     }
 }
 
-/// Reports an error, unless there is nobody left to care.
+/// Reports an error, except for the parts that only say that nobody reads any more.
 fn report(console: &Console, error: &Error) {
-    if error.kind() != Kind::BrokenPipe {
-        console.error(error);
+    for part in error.parts().filter(|part| part.kind() != Kind::BrokenPipe) {
+        console.error(part);
     }
 }
 
@@ -391,8 +422,9 @@ impl<T: Tool> Course<'_, T> {
         let counts = match result {
             Ok(counts) => counts,
             Err(error) => {
-                // The reader of an unfinished document hears of it by its end alone.
-                let _ = output.flushed().await;
+                // The reader of an unfinished document hears of it by its end alone; one that does not read at all must
+                // not keep the tool from ending.
+                let _ = tokio::time::timeout(LAST_WORDS, output.flushed()).await;
                 return Err(error);
             }
         };
@@ -401,7 +433,8 @@ impl<T: Tool> Course<'_, T> {
     }
 
     fn stack_from_files(&self) -> Result<Option<Stack>> {
-        if self.common.stack.is_empty() { Ok(None) } else { load::load(&self.common.stack).map(Some) }
+        let files = &self.common.files.stack;
+        if files.is_empty() { Ok(None) } else { load::load(files).map(Some) }
     }
 
     /// Starts reading stdin, unless there is nothing upstream.
@@ -433,17 +466,26 @@ impl<T: Tool> Course<'_, T> {
                     }
                     inputs.arrive(&name, value);
                 }
-                Event::End(End::Nothing) if stack.is_none() && stdin_is_pipe() => inputs.end(End::Failed(
-                    Error::new(Kind::Truncated, "stdin is an empty pipe: the tool before this one wrote nothing")
-                        .hint("give --stack FILE, or --no-input for the default stack"),
+                Event::End(End::Nothing) if self.needs_a_word(stack) && stdin_is_pipe() => inputs.end(End::Failed(
+                    Error::new(Kind::Truncated, "stdin is an empty pipe: the program before this one never ran")
+                        .hint("give --no-input if there is nothing before it"),
                 )),
                 Event::End(end) => inputs.end(end),
             }
         }
     }
 
+    /// Says whether an empty pipe is too little to act upon: without a stack it would be the default one, and a destroy
+    /// must not begin while what stands on the layer may be there.
+    fn needs_a_word(&self, stack: Option<&Stack>) -> bool {
+        stack.is_none() || matches!(self.mode, Mode::Destroy { .. })
+    }
+
     async fn work(&self, stack: Option<Stack>, inputs: &Inputs, output: &Output, begin: Instant) -> Result<Counts> {
         let ground = self.ground(stack, inputs).await?;
+        if ground.ours {
+            output.hold();
+        }
         let gate = self.gate(&ground);
         let wishes = Wishes { adopt: self.common.adopt, prune: self.common.prune };
         let run = Run::new(self.mode, wishes, self.console, (inputs, output), self.stop, gate.clone());
@@ -451,9 +493,14 @@ impl<T: Tool> Course<'_, T> {
             if !run.begins().await {
                 return Ok(());
             }
-            let account = gate.clone().await?;
+            let account = gate.clone().await;
+            if let Err(error) = &account {
+                // Nothing that the layer still waits for can make this right.
+                self.stop.order(error.clone());
+            }
+            let account = account?;
             if ground.ours {
-                output.member(STACK, &Stack { account: Some(account), ..ground.stack.clone() })?;
+                output.release(STACK, &Stack { account: Some(account), ..ground.stack.clone() })?;
             }
             Ok(())
         };
@@ -469,8 +516,10 @@ impl<T: Tool> Course<'_, T> {
         if let Err(error) = layer {
             return Err(self.explain(&run, error));
         }
-        if let End::Failed(error) = self.stop.or(inputs.ended()).await?? {
-            return Err(self.explain(&run, error));
+        let waiting = self.while_waiting("the end of the input", inputs.ended());
+        match self.stop.or(waiting).await.and_then(|end| end) {
+            Ok(End::Failed(error)) | Err(error) => return Err(self.explain(&run, error)),
+            Ok(End::Closed | End::Nothing) => {}
         }
         self.summary(run.counts(), took);
         Ok(run.counts())
@@ -493,15 +542,20 @@ impl<T: Tool> Course<'_, T> {
     /// Finds out which stack it is about, and where.
     async fn ground(&self, given: Option<Stack>, inputs: &Inputs) -> Result<Ground<T::Cloud>> {
         let arrived = match &given {
-            Some(_) => None,
-            None => match self.stop.or(inputs.member(STACK)).await?? {
+            // The tools write it first; a document made by hand may do without.
+            Some(_) => {
+                self.stop.or(self.while_waiting("the input", inputs.anything())).await??;
+                inputs.arrived(STACK)
+            }
+            None => match self.stop.or(self.while_waiting("the stack", inputs.member(STACK))).await?? {
                 Arrival::Here(raw) => Some(raw),
                 Arrival::Absent => None,
             },
         };
-        let ours = arrived.is_none();
+        let ours = given.is_some() || arrived.is_none();
         let mut stack = match (given, arrived) {
-            (Some(stack), _) => stack,
+            (Some(stack), None) => stack,
+            (Some(stack), Some(raw)) => same_stack(stack, &raw)?,
             (None, Some(raw)) => {
                 let stack: Stack = serde_json::from_str(raw.get()).map_err(|error| {
                     Error::usage(format!("the document's member `stack` has the wrong shape: {error}"))
@@ -530,6 +584,21 @@ impl<T: Tool> Course<'_, T> {
         stack.region = Some(region);
         check::check_all(&stack)?;
         Ok(Ground { stack, ours, cloud: Rc::new(cloud) })
+    }
+
+    /// Awaits something that the tools before this one bring, and says now and then that it is waited for.
+    async fn while_waiting<O>(&self, what: &str, work: impl Future<Output = O>) -> O {
+        let begin = Instant::now();
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = tokio::time::sleep(UPSTREAM) => {
+                    let waited = human(begin.elapsed());
+                    self.console.say("waiting", &format!("waiting for {what} on stdin for {waited}; --no-input if nothing comes"));
+                }
+            }
+        }
     }
 
     /// Starts the identity check, which everything that changes something waits for.
@@ -584,6 +653,38 @@ impl<T: Tool> Course<'_, T> {
             Mode::Destroy { plan: false } => self.console.say("done", &format!("done: {delete} deleted, {took}")),
         }
     }
+}
+
+/// Checks that a document is about the same stack, account and region as a stack file; takes over what the file leaves
+/// open.
+fn same_stack(mut stack: Stack, raw: &RawValue) -> Result<Stack> {
+    #[derive(serde::Deserialize)]
+    struct Place {
+        name: Option<String>,
+        account: Option<String>,
+        region: Option<String>,
+    }
+    let place: Place = serde_json::from_str(raw.get())
+        .map_err(|error| Error::usage(format!("the document's member `stack` has the wrong shape: {error}")))?;
+    if let Some(name) = place.name.filter(|name| *name != stack.name) {
+        return Err(Error::usage(format!(
+            "the document is about the stack `{name}`, the stack file about `{}`",
+            stack.name
+        ))
+        .hint("take the document that belongs to the file, or leave out --stack"));
+    }
+    let both = [("account", &mut stack.account, place.account), ("region", &mut stack.region, place.region)];
+    for (what, own, theirs) in both {
+        match (own.as_deref(), theirs) {
+            (Some(own), Some(theirs)) if own != theirs => {
+                let message = format!("the document is about {what} {theirs}, the stack file about {what} {own}");
+                return Err(Error::new(Kind::Credentials, message).hint("take the document that belongs to the file"));
+            }
+            (None, theirs @ Some(_)) => *own = theirs,
+            (_, _) => {}
+        }
+    }
+    Ok(stack)
 }
 
 /// Says whether stdin is a pipe: an empty one means that the program before us never ran, an empty file or `/dev/null`

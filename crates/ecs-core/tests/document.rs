@@ -191,9 +191,10 @@ fn ten_megabytes_go_through_untouched() {
 #[test]
 fn a_reader_that_goes_away_is_noticed() {
     let (reader, writer) = io::pipe().expect("a pipe");
-    drop(reader);
     block_on(async {
-        let output = Output::open(writer).expect("a thread");
+        let output = Output::open(writer).expect("opened");
+        drop(reader);
+        output.member("late", &()).expect("queued");
         assert_eq!(output.broken().await.kind(), Kind::BrokenPipe);
         assert_eq!(output.close().await.expect_err("nobody reads").kind(), Kind::BrokenPipe);
     });

@@ -9,7 +9,7 @@ use aws_sdk_ec2::Client;
 use ecs_aws::Session;
 use ecs_core::member::{self, Net};
 use ecs_core::tool::Tool;
-use ecs_core::{All as _, Listing, Result, Run, Stack};
+use ecs_core::{All as _, Result, Run, Stack};
 use futures::join;
 use serde_json::{Value, json};
 
@@ -77,7 +77,7 @@ impl Tool for Sg {
             network::check(&ec2, &net).await?;
         }
 
-        let list = Rc::new(if net.new { Listing::known(Vec::new()) } else { Listing::default() });
+        let list = Rc::default();
         let group = |name: &str, description: &str| SecurityGroup::new(stack, &net.vpc_id, name, description, &list);
         let (alb, tasks, db) = (
             group(&stack.sg.alb_name, &stack.sg.alb_description),

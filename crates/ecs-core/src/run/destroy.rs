@@ -114,7 +114,7 @@ impl Run<'_> {
             return Ok(());
         }
         if !found.is_empty() {
-            self.gate.clone().await?;
+            self.account().await?;
         }
         let progress: Vec<watch::Sender<Progress>> =
             found.iter().map(|_| watch::Sender::new(Progress::Waiting)).collect();
@@ -165,7 +165,14 @@ impl Run<'_> {
                 Err(error) if error.kind() == Kind::NotFound => break,
                 Err(error) if error.kind() == Kind::InUse => {
                     let state = format!("still in use ({})", error.message());
-                    wait.pause(&state).await.map_err(deleting)?;
+                    match wait.pause(&state).await {
+                        // Nothing goes on by itself here: somebody else's thing stands on it.
+                        Err(over) if over.kind() == Kind::TimedOut && self.stop.check().is_ok() => {
+                            let hint = "find what uses it and delete that, then run the destroy again";
+                            return Err(deleting(error.with_kind(Kind::Other)).hint(hint));
+                        }
+                        paused => paused.map_err(deleting)?,
+                    }
                 }
                 Err(error) if self.may_pass(&error) => {
                     self.try_again(&mut backoff, error, &*resource, "deleting").await?;

@@ -23,7 +23,7 @@ use crate::resource::{Change, Means, Resource};
 use crate::stop::Stop;
 use crate::tag::Owner;
 use destroy::Found;
-use wait::Backoff;
+use wait::{Backoff, LOST};
 
 /// How often one resource is changed before it is said to refuse the change.
 const MAX_UPDATES: u32 = 3;
@@ -183,7 +183,7 @@ impl<'a> Run<'a> {
     /// # Errors
     /// When the credentials are missing, refused, or for another account.
     pub async fn account(&self) -> Result<String> {
-        self.gate.clone().await
+        self.stop.or(self.gate.clone()).await?
     }
 
     /// Says whether the layer looks at AWS at all, as soon as that is certain: bad input is refused without any call.
@@ -327,7 +327,11 @@ impl<'a> Run<'a> {
                 match self.create(api, resource).await {
                     Ok(held) => return Ok(held),
                     Err(error) if self.may_pass(&error) || error.kind() == Kind::AlreadyExists => {
+                        let lost = error.kind() == Kind::Transient;
                         self.try_again(&mut backoff, error, &**resource, "creating").await?;
+                        if lost {
+                            self.look_for_lost(api, resource).await?;
+                        }
                         continue;
                     }
                     Err(error) => return Err(error.doing(doing("creating", &**resource))),
@@ -354,7 +358,7 @@ impl<'a> Run<'a> {
                 return Err(Error::other(format!("AWS accepts the change, but it does not show: {}", left.join("; ")))
                     .doing(doing("changing", &**resource)));
             }
-            self.gate.clone().await?;
+            self.account().await?;
             self.stop.check()?;
             match resource.update(api, &live, &changes).await {
                 Ok(()) => {
@@ -373,8 +377,22 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Looks whether a create whose answer was lost took effect, for as long as AWS may take to list it: sent again too
+    /// soon, it would make a second one.
+    async fn look_for_lost<R: Resource>(&self, api: &R::Api, resource: &Rc<R>) -> Result<()> {
+        let mut looks = Backoff::new();
+        while let Some(delay) = looks.next(Kind::Transient).filter(|delay| *delay <= LOST) {
+            if self.find(api, resource).await?.is_some() {
+                break;
+            }
+            self.pause(delay).await?;
+            resource.forget();
+        }
+        Ok(())
+    }
+
     async fn create<R: Resource>(&self, api: &R::Api, resource: &Rc<R>) -> Result<Held<R>> {
-        self.gate.clone().await?;
+        self.account().await?;
         self.stop.check()?;
         let live = resource.create(api).await?;
         let label = format!("{} ({})", label(&**resource), resource.id(&live));
@@ -398,7 +416,9 @@ impl<'a> Run<'a> {
     }
 
     async fn find<R: Resource>(&self, api: &R::Api, resource: &Rc<R>) -> Result<Option<R::Live>> {
-        resource.find(api).await.map_err(|error| error.doing(doing("reading", &**resource)))
+        // A read that is dropped leaves nothing behind, so an order to stop need not wait for its retries.
+        let found = self.stop.or(resource.find(api)).await?;
+        found.map_err(|error| error.doing(doing("reading", &**resource)))
     }
 
     /// Sorts the differences: refuses what cannot be done, reports what is somebody else's, returns the rest.
@@ -444,7 +464,7 @@ impl<'a> Run<'a> {
         match owner {
             Owner::Ours | Owner::Unread => Ok(()),
             Owner::Nobody if self.wishes.adopt && self.applies() => {
-                self.gate.clone().await?;
+                self.account().await?;
                 self.stop.check()?;
                 resource.adopt(api, live).await.map_err(|error| error.doing(doing("adopting", &**resource)))?;
                 resource.forget();
@@ -452,7 +472,11 @@ impl<'a> Run<'a> {
                 self.counts.borrow_mut().change += 1;
                 Ok(())
             }
-            Owner::Nobody if self.wishes.adopt => Ok(()),
+            Owner::Nobody if self.wishes.adopt => {
+                self.console.say("plan", &format!("~ adopt {label}"));
+                self.counts.borrow_mut().change += 1;
+                Ok(())
+            }
             Owner::Nobody => Err(Error::other(format!("{label} exists already and does not belong to this stack"))
                 .hint("give another name in the stack file, or run with --adopt to take it over: it is then tagged and changed to fit")),
             Owner::Stack(other) => Err(Error::other(format!("{label} belongs to the stack `{other}`"))

@@ -19,6 +19,9 @@ const FIRST_LOOK: Duration = Duration::from_millis(50);
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// How long a new role, group or subnet may take to show everywhere. IAM says "seconds"; providers allow two minutes.
 const LAG: Duration = Duration::from_secs(120);
+/// Longest pause between two looks for a create whose answer was lost; three seconds of looking in all. EC2 lists what it
+/// has made within a second or two, tags included.
+pub(super) const LOST: Duration = Duration::from_millis(1600);
 /// How long an id that this run made may be "not found": EC2 asks for exponential backoff and shows it within seconds.
 const NOT_FOUND: Duration = Duration::from_secs(20);
 
