@@ -49,10 +49,11 @@ printf '\n%-8s %14s %14s\n' program "start (ms)" "peak (MB)"
 export PEAK=$work/start
 tools=(ecs-net ecs-sg ecs-iam ecs-ecr ecs-db ecs-alb ecs-svc)
 for tool in "${tools[@]}"; do
-    for _ in {1..21}; do python3 "$root/tests/peak.py" "$tool" --version > /dev/null; done
+    for _ in {1..21}; do "$python" "$root/tests/peak.py" "$tool" --version > /dev/null; done
 done
-line=$(printf " | python3 $root/tests/peak.py %s" "${tools[@]}")
-PEAK=$work/peak ecs-local -q --python "$python" --speed 0 -- bash -c "${line# | } < /dev/null > /dev/null 2>> $work/log"
+line=$(printf " | $python $root/tests/peak.py %s" "${tools[@]}")
+PEAK=$work/peak ecs-local -q --python "$python" --speed 0 -- bash -c "set -o pipefail; { ${line# | }; } < /dev/null > /dev/null 2> $work/log" \
+    || { tail -n 40 "$work/log" >&2; fail "a run failed"; }
 for tool in "${tools[@]}"; do
     start=$(awk -v tool="$tool" '$1 == tool { print $2 }' "$work/start" | sort -n | sed -n 11p)
     peak=$(awk -v tool="$tool" '$1 == tool { print $3 }' "$work/peak")
