@@ -117,6 +117,21 @@ impl Tool for Alb {
                     "Resource": "arn:aws:ssm:*:*:parameter/*"
                 },
                 {
+                    // What ELB looks up in the caller's name:
+                    // <https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-permissions.html>
+                    "Sid": "Network",
+                    "Effect": "Allow",
+                    "Action": [
+                        "ec2:DescribeAccountAttributes",
+                        "ec2:DescribeAddresses",
+                        "ec2:DescribeInternetGateways",
+                        "ec2:DescribeSecurityGroups",
+                        "ec2:DescribeSubnets",
+                        "ec2:DescribeVpcs"
+                    ],
+                    "Resource": "*"
+                },
+                {
                     // ELB makes it with an account's first load balancer, in the caller's name:
                     // <https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-service-linked-roles.html>
                     "Sid": "ServiceLinkedRole",

@@ -142,6 +142,7 @@ pub fn classify(code: Option<&str>, status: Option<u16>) -> Kind {
         | "DeleteConflict"
         | "InvalidIPAddress.InUse"
         | "InvalidDBSubnetGroupStateFault"
+        | "InvalidDBSubnetStateFault"
         | "InvalidDBInstanceState"
         | "ClusterContainsServicesException"
         | "ClusterContainsTasksException"
@@ -159,7 +160,10 @@ pub fn classify(code: Option<&str>, status: Option<u16>) -> Kind {
         | "RequestTimeoutException"
         | "ConcurrentModification"
         | "ConcurrentModificationException"
+        | "ConcurrentUpdateException"
         | "OperationAbortedException" => Kind::Transient,
+        // Application Auto Scaling, while its new service-linked role cannot be assumed yet.
+        "FailedResourceAccessException" => Kind::NotYet,
         "NoSuchEntity" | "NoSuchEntityException" | "ServiceNotActiveException" => Kind::NotFound,
         "InvalidSubnet.Conflict" | "EntityAlreadyExists" | "PriorityInUse" => Kind::AlreadyExists,
         _ if code.contains("NotFound") => Kind::NotFound,

@@ -107,14 +107,21 @@ impl Proxy {
         if let Some(path) = request.uri.path().strip_prefix(CONTROL) {
             return Ok(self.control(&request, path).await.into_response(id));
         }
-        let answer = self.handle(&request).await;
-        self.recorder.record(Call {
-            service: request.service.clone(),
-            operation: request.operation.clone(),
-            resource: request.resource(),
-            status: answer.status.as_u16(),
-            started_ms,
-            ms: ((self.clock.real_ms() - started_ms) * 1e3).round() / 1e3,
+        // A task of its own: what a client has asked for takes effect as a whole, even when the client is killed meanwhile.
+        let answered = tokio::spawn(async move {
+            let answer = self.handle(&request).await;
+            self.recorder.record(Call {
+                service: request.service.clone(),
+                operation: request.operation.clone(),
+                resource: request.resource(),
+                status: answer.status.as_u16(),
+                started_ms,
+                ms: ((self.clock.real_ms() - started_ms) * 1e3).round() / 1e3,
+            });
+            answer
+        });
+        let answer = answered.await.unwrap_or_else(|error| {
+            Answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("ecs-local failed: {error}\n"))
         });
         Ok(answer.into_response(id))
     }

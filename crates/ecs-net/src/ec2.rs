@@ -1,5 +1,7 @@
 //! What all EC2 resources share: tags in the create call, and filters.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use aws_sdk_ec2::types::{Filter, ResourceType, Tag, TagSpecification};
 use ecs_aws::Answer as _;
 use ecs_core::{Identity, Owner, Result};
@@ -25,6 +27,16 @@ pub fn is(identity: &Identity, tags: &[Tag]) -> bool {
 /// Makes a filter with one value.
 pub fn filter(name: impl Into<String>, value: impl Into<String>) -> Filter {
     Filter::builder().name(name).values(value).build()
+}
+
+/// Returns the minute that it is, as a part of client tokens.
+///
+/// EC2 remembers a token after its resource has been deleted, and then answers with the dead one:
+/// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html>. Two people's runs of one stack at the same
+/// moment still send the same token; later runs find the resource by its tags.
+pub fn minute() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (since.as_secs() / 60).to_string()
 }
 
 /// Puts the identity tags on something that exists.

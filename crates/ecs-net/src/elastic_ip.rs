@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_ec2::types::{Address, DomainType, ResourceType, Tag};
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::AllocationId;
-use ecs_core::{Identity, Listing, Owner, Resource, Result, Stack, tag};
+use ecs_core::{Identity, Kind, Listing, Owner, Resource, Result, Stack, tag};
 
 use crate::{Ec2, LAYER, ec2};
 
@@ -80,7 +80,12 @@ impl Resource for ElasticIp {
     }
 
     async fn delete(&self, ec2: &Ec2, live: &Live) -> Result<()> {
-        ec2.write.release_address().allocation_id(live.id.as_str()).send().await.answer("ec2:ReleaseAddress")?;
+        let released = ec2.write.release_address().allocation_id(live.id.as_str()).send().await;
+        // EC2 answers `AuthFailure` while a NAT gateway holds the address: <https://github.com/kubernetes/kops/issues/1604>
+        released.answer("ec2:ReleaseAddress").map_err(|error| match error.code() {
+            Some("AuthFailure") => error.with_kind(Kind::InUse),
+            _ => error,
+        })?;
         Ok(())
     }
 

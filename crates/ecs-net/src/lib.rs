@@ -157,7 +157,7 @@ impl Tool for Net {
         let nat_list = nat_gateway::listing(&vpc);
         let one_zone = async |index: usize| {
             let (zone, table) = (&zones[index], &private_tables[index]);
-            let nat = NatGateway::new(stack, zone, &public[index], &addresses[index].id, &nat_list);
+            let nat = NatGateway::new(stack, zone, &public[index], &addresses[index].id, (&nat_list, run.destroys()));
             let nat = run.ensure(&ec2, nat).await?;
             let route = Route::new(table, Target::NatGateway(nat.id.clone()));
             let (route, ready) = join!(run.ensure(&ec2, route), run.ready(&ec2, &nat));

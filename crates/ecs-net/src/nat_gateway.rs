@@ -1,13 +1,13 @@
 //! The NAT gateway of one zone.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use aws_sdk_ec2::types::{NatGateway as Described, NatGatewayState, ResourceType, Tag};
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::{AllocationId, NatGatewayId, SubnetId};
-use ecs_core::{Change, Health, Held, Identity, Listing, Owner, Resource, Result, Stack, tag};
+use ecs_core::{Change, Error, Health, Held, Identity, Kind, Listing, Owner, Resource, Result, Stack, tag};
 
 use crate::vpc::Vpc;
 use crate::{Ec2, LAYER, ec2};
@@ -27,9 +27,10 @@ pub struct NatGateway {
     subnet: SubnetId,
     address: AllocationId,
     list: List,
-    /// How many gateways of that name are dead but still listed: a new one needs a new client token.
-    dead: Cell<usize>,
-    made: Cell<bool>,
+    /// Gateways of that name that have failed or are being deleted, and still hold the address
+    dying: RefCell<Vec<Described>>,
+    /// Whether such a gateway counts: one that this run made is an error, one that a destroy finds is to go
+    dying_counts: Cell<bool>,
 }
 
 /// What EC2 says the NAT gateway is.
@@ -45,14 +46,20 @@ pub struct Live {
 
 impl NatGateway {
     /// Makes the NAT gateway of a zone, in that zone's public subnet.
-    pub fn new(stack: &Stack, zone: &str, subnet: &SubnetId, address: &AllocationId, list: &List) -> Self {
+    pub fn new(
+        stack: &Stack,
+        zone: &str,
+        subnet: &SubnetId,
+        address: &AllocationId,
+        (list, destroys): (&List, bool),
+    ) -> Self {
         Self {
             identity: Identity::new(&stack.name, LAYER, format!("{}-nat-{zone}", stack.name)),
             subnet: subnet.clone(),
             address: address.clone(),
             list: Rc::clone(list),
-            dead: Cell::new(0),
-            made: Cell::new(false),
+            dying: RefCell::default(),
+            dying_counts: Cell::new(destroys),
         }
     }
 
@@ -97,8 +104,8 @@ impl Resource for NatGateway {
 
     /// Returns the NAT gateway if it exists.
     ///
-    /// A `deleted` one is absent: EC2 lists it for about an hour. A `failed` one is too, unless this run made it: it
-    /// can never work, and EC2 deletes it by itself.
+    /// A `deleted` one is absent: EC2 lists it for about an hour. One that is `failed` or `deleting` is too, unless this
+    /// run made it or is to delete it: it can never work, and EC2 takes an hour to delete a failed one by itself.
     async fn find(&self, ec2: &Ec2) -> Result<Option<Live>> {
         let list = self.list.get(async || {
             let ours = ec2::filter(format!("tag:{}", tag::STACK), &self.identity.stack);
@@ -106,25 +113,31 @@ impl Resource for NatGateway {
             all.collect::<Result<Vec<_>, _>>().await.answer("ec2:DescribeNatGateways")
         });
         let list = list.await?;
-        let (dead, alive): (Vec<_>, Vec<_>) = list
-            .iter()
-            .filter(|gateway| ec2::is(&self.identity, gateway.tags()))
-            .partition(|gateway| match gateway.state() {
-                Some(NatGatewayState::Deleted) => true,
-                Some(NatGatewayState::Failed) => !self.made.get(),
-                _ => false,
-            });
-        self.dead.set(dead.len());
+        let ours = list.iter().filter(|gateway| ec2::is(&self.identity, gateway.tags()));
+        let (dying, alive): (Vec<_>, Vec<_>) = ours
+            .filter(|gateway| gateway.state() != Some(&NatGatewayState::Deleted))
+            .partition(|gateway| is_dying(gateway) && !self.dying_counts.get());
+        self.dying.replace(dying.into_iter().cloned().collect());
         Ok(alive.first().map(|gateway| self.live(gateway)))
     }
 
     async fn create(&self, ec2: &Ec2) -> Result<Live> {
-        let parts = [self.subnet.as_str(), self.address.as_str(), &self.dead.get().to_string()];
+        // The address is free only when whatever held it is gone.
+        let dying = self.dying.take();
+        for gateway in dying.iter().filter(|gateway| gateway.state() == Some(&NatGatewayState::Failed)) {
+            let deleted = ec2.write.delete_nat_gateway().nat_gateway_id(gateway.nat_gateway_id().unwrap_or_default());
+            deleted.send().await.answer("ec2:DeleteNatGateway")?;
+        }
+        if let Some(gateway) = dying.first() {
+            let id = gateway.nat_gateway_id().unwrap_or_default();
+            return Err(Error::new(Kind::NotYet, format!("{id} still holds the address and is being deleted")));
+        }
+        let parts = [self.subnet.as_str(), self.address.as_str(), &ec2::minute()];
         let call = ec2.write.create_nat_gateway().client_token(self.identity.token(&parts));
         let call = call.subnet_id(self.subnet.as_str()).allocation_id(self.address.as_str());
         let call = call.tag_specifications(ec2::tags(&self.identity, ResourceType::Natgateway));
         let reply = call.send().await.answer("ec2:CreateNatGateway")?;
-        self.made.set(true);
+        self.dying_counts.set(true);
         Ok(self.live(&present(reply.nat_gateway, "ec2:CreateNatGateway", "the NAT gateway")?))
     }
 
@@ -166,4 +179,8 @@ impl Resource for NatGateway {
     fn forget(&self) {
         self.list.forget();
     }
+}
+
+fn is_dying(gateway: &Described) -> bool {
+    matches!(gateway.state(), Some(NatGatewayState::Failed | NatGatewayState::Deleting))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_ec2::types::{ResourceType, RouteTable as Described, Tag};
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::{InternetGatewayId, NatGatewayId, RouteTableId, SubnetId, VpcId};
-use ecs_core::{Change, Held, Identity, Listing, Owner, Resource, Result, Stack};
+use ecs_core::{Change, Error, Held, Identity, Kind, Listing, Owner, Resource, Result, Stack};
 
 use crate::vpc::Vpc;
 use crate::{Ec2, LAYER, ec2, subnet};
@@ -94,7 +94,7 @@ impl Resource for RouteTable {
 
     async fn create(&self, ec2: &Ec2) -> Result<Live> {
         let call = ec2.write.create_route_table().vpc_id(self.vpc.as_str());
-        let call = call.client_token(self.identity.token(&[self.vpc.as_str()]));
+        let call = call.client_token(self.identity.token(&[self.vpc.as_str(), &ec2::minute()]));
         let call = call.tag_specifications(ec2::tags(&self.identity, ResourceType::RouteTable));
         let id = call.send().await.answer("ec2:CreateRouteTable")?.route_table.and_then(|table| table.route_table_id);
         Ok(Live { id: present(id, "ec2:CreateRouteTable", "the route table's id")?.into(), ..self.planned() })
@@ -187,7 +187,7 @@ impl Resource for Route {
             Target::InternetGateway(id) => call.gateway_id(id.as_str()),
             Target::NatGateway(id) => call.nat_gateway_id(id.as_str()),
         };
-        call.send().await.answer("ec2:CreateRoute")?;
+        call.send().await.answer("ec2:CreateRoute").map_err(not_yet)?;
         Ok(self.target.id().to_owned())
     }
 
@@ -201,7 +201,7 @@ impl Resource for Route {
             Target::InternetGateway(id) => call.gateway_id(id.as_str()),
             Target::NatGateway(id) => call.nat_gateway_id(id.as_str()),
         };
-        call.send().await.answer("ec2:ReplaceRoute")?;
+        call.send().await.answer("ec2:ReplaceRoute").map_err(not_yet)?;
         Ok(())
     }
 
@@ -223,6 +223,12 @@ impl Resource for Route {
     fn forget(&self) {
         self.table.list.forget();
     }
+}
+
+/// A NAT gateway that is still pending may be unknown to the route table:
+/// <https://github.com/kubernetes/kops/issues/944>
+fn not_yet(error: Error) -> Error {
+    if error.code() == Some("InvalidNatGatewayID.NotFound") { error.with_kind(Kind::NotYet) } else { error }
 }
 
 /// The association of a subnet with its route table.

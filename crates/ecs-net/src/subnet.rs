@@ -99,7 +99,13 @@ impl Resource for Subnet {
         let call = ec2.write.create_subnet().vpc_id(self.vpc.as_str());
         let call = call.availability_zone(&self.zone).cidr_block(&self.cidr);
         let call = call.tag_specifications(ec2::tags(&self.identity, ResourceType::Subnet));
-        let id = call.send().await.answer("ec2:CreateSubnet")?.subnet.and_then(|subnet| subnet.subnet_id);
+        let reply = call.send().await.answer("ec2:CreateSubnet").map_err(|error| match error.code() {
+            Some("InvalidParameterValue") => error.hint(
+                "is the zone one of this account's? `aws ec2 describe-availability-zones` lists them; `net.zones` chooses",
+            ),
+            _ => error,
+        })?;
+        let id = reply.subnet.and_then(|subnet| subnet.subnet_id);
         Ok(Live { id: present(id, "ec2:CreateSubnet", "the subnet's id")?.into(), ..self.planned() })
     }
 

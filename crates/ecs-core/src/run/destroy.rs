@@ -168,7 +168,8 @@ impl Run<'_> {
                     match wait.pause(&state).await {
                         // Nothing goes on by itself here: somebody else's thing stands on it.
                         Err(over) if over.kind() == Kind::TimedOut && self.stop.check().is_ok() => {
-                            let hint = "find what uses it and delete that, then run the destroy again";
+                            let hint = "find what uses it (in a VPC: `aws ec2 describe-network-interfaces`; GuardDuty leaves endpoints), \
+                                        delete that, and run the destroy again";
                             return Err(deleting(error.with_kind(Kind::Other)).hint(hint));
                         }
                         paused => paused.map_err(deleting)?,
