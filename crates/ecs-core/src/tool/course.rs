@@ -1,26 +1,21 @@
-//! The command line and the course of events that all tools share.
+//! One run of a tool, from the opening brace to the closing one.
 
 use std::cell::Cell;
-use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::io::IsTerminal as _;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use clap::{ArgMatches, Args, Command, FromArgMatches as _};
-use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use crate::console::{Console, LogFormat, Verbosity, human};
+use super::{Access, Cloud, Common, Tool, report};
+use crate::console::{Console, human};
 use crate::document::{self, Arrival, End, Event, Inputs, Output};
 use crate::error::{Error, Kind, Result};
 use crate::run::{Counts, Gate, Mode, Run, Wishes, gate};
 use crate::stack::{Stack, check, load};
 use crate::stop::Stop;
 
-/// Exit code of a plan with `--exit-code` that found changes.
-const CHANGES: u8 = 3;
 /// How long a tool that ends in an error waits for its output to be read.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long a wait for the tools before this one stays silent, and how often it then says that it lives.
@@ -28,348 +23,15 @@ const UPSTREAM: Duration = Duration::from_secs(60);
 /// Name of the document's member that describes the whole stack.
 const STACK: &str = "stack";
 
-/// How to reach AWS, as the person wants it.
-#[derive(Debug, Clone, Default)]
-pub struct Access {
-    /// Profile of the AWS configuration
-    pub profile: Option<String>,
-    /// Region; without it, the configuration's
-    pub region: Option<String>,
-    /// Endpoint of every service, instead of AWS's own
-    pub endpoint_url: Option<String>,
-}
-
-/// A way to reach a cloud: what the shared course of events needs to know of it.
-#[expect(async_fn_in_trait, reason = "the tools run on one thread and need no Send futures")]
-pub trait Cloud: Sized + 'static {
-    /// Loads configuration and credentials; makes no call.
-    ///
-    /// # Errors
-    /// When the configuration cannot be used.
-    async fn connect(access: &Access) -> Result<Self>;
-
-    /// Returns the region, if the configuration names one.
-    fn region(&self) -> Option<&str>;
-
-    /// Asks which account the credentials belong to.
-    ///
-    /// # Errors
-    /// [`Kind::Credentials`] when they are missing or refused.
-    async fn account(&self) -> Result<String>;
-}
-
-/// One tool: its name, its members and its layer.
-#[expect(async_fn_in_trait, reason = "the tools run on one thread and need no Send futures")]
-pub trait Tool: 'static {
-    /// Name of the program.
-    const NAME: &'static str;
-    /// What it does, in one line.
-    const ABOUT: &'static str;
-    /// Examples for `--help`, one command a line.
-    const EXAMPLES: &'static str;
-    /// The members that it writes.
-    const MEMBERS: &'static [&'static str];
-    /// The members whose layers stand on this one: a destroy waits until they are `null`.
-    const STOOD_ON_BY: &'static [&'static str];
-    /// Flags of its own.
-    type Options: Args;
-    /// How it reaches AWS.
-    type Cloud: Cloud;
-
-    /// Returns the least IAM policy that it needs.
-    fn policy() -> Value;
-
-    /// Returns the JSON Schema of its members.
-    fn schema() -> Value;
-
-    /// Describes the layer, top to bottom.
-    ///
-    /// # Errors
-    /// Whatever stops the layer.
-    async fn layer(run: &Run<'_>, cloud: &Self::Cloud, stack: &Stack, options: &Self::Options) -> Result<()>;
-}
-
-/// Flags that every tool has.
-#[derive(Debug, Clone, Args)]
-struct Common {
-    #[command(flatten)]
-    files: Files,
-    /// Use this profile of the AWS configuration
-    #[arg(long, env = "ECS_PROFILE", global = true)]
-    profile: Option<String>,
-    /// Work in this region; the stack file's must be the same
-    #[arg(long, env = "ECS_REGION", global = true)]
-    region: Option<String>,
-    /// Send every call to this URL instead of AWS
-    #[arg(long, value_name = "URL", env = "ECS_ENDPOINT_URL", global = true)]
-    endpoint_url: Option<String>,
-    /// Give up waiting after this long, such as 90s or 30m; AWS goes on
-    #[arg(long, value_name = "DURATION", env = "ECS_TIMEOUT", value_parser = humantime::parse_duration, global = true)]
-    timeout: Option<Duration>,
-    /// Take over resources that carry our names but nobody's tags
-    #[arg(long, env = "ECS_ADOPT", value_parser = clap::builder::FalseyValueParser::new(), global = true)]
-    adopt: bool,
-    /// Remove what others have added to the stack's resources
-    #[arg(long, env = "ECS_PRUNE", value_parser = clap::builder::FalseyValueParser::new(), global = true)]
-    prune: bool,
-    /// Do not read stdin
-    #[arg(long, env = "ECS_NO_INPUT", value_parser = clap::builder::FalseyValueParser::new(), global = true)]
-    no_input: bool,
-    /// Say nothing but errors
-    #[arg(short, long, conflicts_with = "verbose", global = true)]
-    quiet: bool,
-    /// Say what stays as it is, too
-    #[arg(short, long, global = true)]
-    verbose: bool,
-    /// Form of the lines on stderr
-    #[arg(long, value_enum, default_value_t, env = "ECS_LOG_FORMAT", global = true)]
-    log_format: LogFormat,
-}
-
-/// The stack's files. Not a global flag of clap's: one after the verb would silently replace those before it.
-#[derive(Debug, Clone, Args)]
-struct Files {
-    /// Read the stack from FILE (TOML or JSON); later files are merged over earlier ones
-    /// [env: ECS_STACK, several separated by `:`]
-    #[arg(long, value_name = "FILE")]
-    stack: Vec<PathBuf>,
-}
-
-/// Name of the variable that stands in for `--stack`.
-const STACK_VARIABLE: &str = "ECS_STACK";
-
-/// What to do; without a verb, create or update.
-#[derive(Debug, Clone, clap::Subcommand)]
-enum Verb {
-    /// Say what would change, and change nothing
-    Plan {
-        /// Exit with 3 when something would change
-        #[arg(long)]
-        exit_code: bool,
-        /// Plan a destroy
-        #[arg(long)]
-        destroy: bool,
-        #[command(flatten)]
-        files: Files,
-    },
-    /// Delete the layer, when those that stand on it are gone
-    Destroy {
-        #[command(flatten)]
-        files: Files,
-    },
-    /// Print the least IAM policy that this tool needs
-    Policy,
-    /// Print the JSON Schema of the members that this tool writes, or of the stack file
-    Schema {
-        /// Print the schema of the stack file
-        #[arg(long)]
-        file: bool,
-    },
-    /// Print the completions for a shell
-    Completions {
-        /// Shell to complete in
-        shell: clap_complete::Shell,
-    },
-    /// Print the manual page
-    Man,
-}
-
-/// Runs a tool: parses the command line, does what it says, and returns the exit code.
-pub fn main<T: Tool>() -> ExitCode {
-    let command = command::<T>();
-    let matches = match command.try_get_matches() {
-        Ok(matches) => matches,
-        Err(error) => return refuse(&error),
-    };
-    match parse::<T>(&matches) {
-        Ok(Parsed {
-            verb: Some(verb @ (Verb::Policy | Verb::Schema { .. } | Verb::Completions { .. } | Verb::Man)),
-            ..
-        }) => print::<T>(&verb),
-        Ok(Parsed { common, options, verb }) => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let console = common.console(T::NAME);
-            match runtime {
-                Ok(runtime) => {
-                    let code = runtime.block_on(drive::<T>(common, options, verb, &console));
-                    // Blocked look-ups of a run that was cut short must not hold up its end.
-                    runtime.shutdown_background();
-                    code
-                }
-                Err(error) => {
-                    console.error(&Error::other(format!("no runtime: {error}")));
-                    ExitCode::from(1)
-                }
-            }
-        }
-        Err(error) => refuse(&error),
-    }
-}
-
-struct Parsed<O> {
-    common: Common,
-    options: O,
-    verb: Option<Verb>,
-}
-
-fn command<T: Tool>() -> Command {
-    let command = Command::new(T::NAME)
-        .version(env!("CARGO_PKG_VERSION"))
-        .about(T::ABOUT)
-        .after_help(format!("Examples:\n{}\n\n{EXIT_CODES}", T::EXAMPLES))
-        .subcommand_required(false)
-        .disable_help_subcommand(true);
-    let command = T::Options::augment_args(Common::augment_args(command));
-    <Verb as clap::Subcommand>::augment_subcommands(command)
-}
-
-const EXIT_CODES: &str = "Exit codes:
-  0 done, 1 failed, 2 bad command line, stack file or document, 3 plan --exit-code found changes,
-  4 deployment rolled back, 5 timed out and still going on, 7 the input ended too early,
-  8 credentials missing, refused, or for another account or region, 130 interrupted,
-  141 nobody reads the output any more";
-
-fn parse<T: Tool>(matches: &ArgMatches) -> std::result::Result<Parsed<T::Options>, clap::Error> {
-    let verb = match matches.subcommand() {
-        Some(_) => Some(<Verb as clap::FromArgMatches>::from_arg_matches(matches)?),
-        None => None,
-    };
-    // A flag after the verb is a flag all the same: clap hands global arguments up, except for the tool's own.
-    let options = T::Options::from_arg_matches(matches)?;
-    Ok(Parsed { common: Common::from_arg_matches(matches)?, options, verb })
-}
-
-/// Reports a bad command line, or shows the help that was asked for.
-fn refuse(error: &clap::Error) -> ExitCode {
-    let failed = error.use_stderr();
-    if failed {
-        open_and_leave();
-    }
-    // A terminal that is gone cannot be told so.
-    let _ = error.print();
-    ExitCode::from(if failed { Kind::Usage.exit_code() } else { 0 })
-}
-
-/// Starts a document that is never closed, so that the next tool in the pipe knows that this one failed.
-fn open_and_leave() {
-    let mut stdout = std::io::stdout();
-    if !stdout.is_terminal() {
-        // A reader that is gone knows already.
-        let _ = stdout.write_all(b"{").and_then(|()| stdout.flush());
-    }
-}
-
-fn print<T: Tool>(verb: &Verb) -> ExitCode {
-    let mut stdout = std::io::stdout().lock();
-    let pretty = |value: Value| format!("{value:#}\n").into_bytes();
-    let text = match verb {
-        Verb::Policy => pretty(T::policy()),
-        Verb::Schema { file: true } => pretty(load::schema()),
-        Verb::Schema { file: false } => pretty(T::schema()),
-        Verb::Completions { shell } => {
-            let mut text = Vec::new();
-            clap_complete::generate(*shell, &mut command::<T>(), T::NAME, &mut text);
-            text
-        }
-        Verb::Man => {
-            let mut text = Vec::new();
-            // Writing to memory does not fail.
-            let _ = clap_mangen::Man::new(command::<T>()).render(&mut text);
-            text
-        }
-        Verb::Plan { .. } | Verb::Destroy { .. } => Vec::new(),
-    };
-    match stdout.write_all(&text).and_then(|()| stdout.flush()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_nobody_reads) => ExitCode::from(Kind::BrokenPipe.exit_code()),
-    }
-}
-
-impl Common {
-    fn console(&self, tool: &'static str) -> Console {
-        let verbosity = match (self.quiet, self.verbose) {
-            (true, _) => Verbosity::Quiet,
-            (false, true) => Verbosity::Verbose,
-            (false, false) => Verbosity::Normal,
-        };
-        Console::new(tool, verbosity, self.log_format)
-    }
-}
-
-async fn drive<T: Tool>(mut common: Common, options: T::Options, verb: Option<Verb>, console: &Console) -> ExitCode {
-    let (mode, exit_code, files) = match verb {
-        Some(Verb::Plan { exit_code, destroy: false, files }) => (Mode::Plan, exit_code, files.stack),
-        Some(Verb::Plan { exit_code, destroy: true, files }) => (Mode::Destroy { plan: true }, exit_code, files.stack),
-        Some(Verb::Destroy { files }) => (Mode::Destroy { plan: false }, false, files.stack),
-        Some(Verb::Policy | Verb::Schema { .. } | Verb::Completions { .. } | Verb::Man) | None => {
-            (Mode::Apply, false, Vec::new())
-        }
-    };
-    common.files.stack.extend(files);
-    if common.files.stack.is_empty() {
-        let variable = std::env::var_os(STACK_VARIABLE).filter(|value| !value.is_empty());
-        common.files.stack = variable.iter().flat_map(std::env::split_paths).collect();
-    }
-    let stop = Stop::default();
-    let course_reported = Cell::new(false);
-    let course = Course::<T> { common, options, mode, console, stop: &stop, reported: &course_reported };
-    let result = tokio::select! {
-        result = course.run() => result,
-        // Before this branch ends the program at the second signal, it gives the order to stop at the first.
-        error = signals(&stop, console) => Err(error),
-    };
-    // A call that an interruption cut short may end in an error of its own.
-    let interrupted = stop.check().is_err_and(|reason| reason.kind() == Kind::Interrupted);
-    match result {
-        Ok(counts) if exit_code && counts.any() => ExitCode::from(CHANGES),
-        Ok(_) => ExitCode::SUCCESS,
-        Err(error) => {
-            if !course_reported.get() {
-                report(console, &error);
-            }
-            ExitCode::from(if interrupted { Kind::Interrupted.exit_code() } else { error.exit_code() })
-        }
-    }
-}
-
-/// Reports an error, except for the parts that only say that nobody reads any more.
-fn report(console: &Console, error: &Error) {
-    for part in error.parts().filter(|part| part.kind() != Kind::BrokenPipe) {
-        console.error(part);
-    }
-}
-
-/// Orders to stop at the first Ctrl-C or SIGTERM, and returns at the second.
-async fn signals(stop: &Stop, console: &Console) -> Error {
-    use tokio::signal::unix::{SignalKind, signal};
-    let interrupted = || Error::new(Kind::Interrupted, "interrupted");
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        console.warn("signals cannot be handled here: an interruption ends the tool at once");
-        return std::future::pending().await;
-    };
-    let mut next = async || {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
-    next().await;
-    console.say("interrupted", "interrupted: starting nothing new; once more ends at once");
-    stop.order(interrupted());
-    next().await;
-    interrupted()
-}
-
 /// One run of a tool from its first byte to its last.
-struct Course<'c, T: Tool> {
-    common: Common,
-    options: T::Options,
-    mode: Mode,
-    console: &'c Console,
-    stop: &'c Stop,
+pub(super) struct Course<'c, T: Tool> {
+    pub(super) common: Common,
+    pub(super) options: T::Options,
+    pub(super) mode: Mode,
+    pub(super) console: &'c Console,
+    pub(super) stop: &'c Stop,
     /// Whether the error that the run ends with has been told already
-    reported: &'c Cell<bool>,
+    pub(super) reported: &'c Cell<bool>,
 }
 
 /// The stack, where it came from, and the cloud that it is in.
@@ -381,7 +43,7 @@ struct Ground<C> {
 }
 
 impl<T: Tool> Course<'_, T> {
-    async fn run(&self) -> Result<Counts> {
+    pub(super) async fn run(&self) -> Result<Counts> {
         let begin = Instant::now();
         let output = Output::open(std::io::stdout())?;
         let stack = self.stack_from_files()?;
