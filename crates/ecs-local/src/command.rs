@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::Error;
 use crate::local_aws::{LocalAws, Options};
+use crate::weather::Weather;
 
 /// Shells' exit code for a command that does not exist.
 const NOT_FOUND: u8 = 127;
@@ -39,6 +40,9 @@ struct Arguments {
     /// Delay every call by this long: 50ms, 0.2s
     #[arg(long, default_value = "0ms", env = "ECS_LOCAL_LATENCY", value_parser = duration)]
     latency: Duration,
+    /// Take the weather from this scenario file: latency, faults, throttling, slow provisioning
+    #[arg(long, value_name = "FILE")]
+    weather: Option<PathBuf>,
     /// Write each call as a JSON line to this file
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
@@ -91,6 +95,7 @@ async fn run(arguments: Arguments) -> Result<u8, Error> {
         python: arguments.python,
         speed: arguments.speed,
         latency: arguments.latency,
+        weather: arguments.weather.as_deref().map(Weather::read).transpose()?.unwrap_or_default(),
         record: arguments.record,
         region: arguments.region,
         port: arguments.port,

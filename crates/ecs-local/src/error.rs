@@ -25,14 +25,21 @@ pub enum Error {
     },
     /// moto stopped, or did not answer.
     Moto(String),
+    /// The scenario file says something that is no weather.
+    Weather {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in it, with line and column.
+        why: String,
+    },
 }
 
 impl Error {
-    /// The exit code of the program: 2 where the setup is wrong, 1 for everything else.
+    /// The exit code of the program: 2 where the setup or the scenario is wrong, 1 for everything else.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::NoPython | Error::Python { .. } => 2,
+            Error::NoPython | Error::Python { .. } | Error::Weather { .. } => 2,
             Error::Io { .. } | Error::Moto(_) => 1,
         }
     }
@@ -56,6 +63,7 @@ impl fmt::Display for Error {
             }
             Error::Io { doing, source } => write!(f, "{doing}: {source}"),
             Error::Moto(why) => write!(f, "moto: {why}"),
+            Error::Weather { path, why } => write!(f, "{}: {}", path.display(), why.trim_end()),
         }
     }
 }
@@ -64,7 +72,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Io { source, .. } => Some(source),
-            Error::NoPython | Error::Python { .. } | Error::Moto(_) => None,
+            Error::NoPython | Error::Python { .. } | Error::Moto(_) | Error::Weather { .. } => None,
         }
     }
 }

@@ -19,9 +19,11 @@ mod proxy;
 mod rds;
 mod recorder;
 mod upstream;
+pub mod weather;
 
 pub use command::main;
 pub use environment::Environment;
 pub use error::Error;
 pub use local_aws::{LocalAws, Options};
 pub use recorder::Call;
+pub use weather::Weather;

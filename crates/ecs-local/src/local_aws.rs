@@ -16,6 +16,7 @@ use crate::moto::{Moto, find_python};
 use crate::proxy::Proxy;
 use crate::recorder::{Call, Recorder};
 use crate::upstream::Upstream;
+use crate::weather::{Sky, Weather};
 
 /// How a local AWS is to be.
 #[derive(Clone, Debug)]
@@ -24,8 +25,10 @@ pub struct Options {
     pub python: Option<PathBuf>,
     /// Simulated seconds per real second; zero: nothing takes time.
     pub speed: f64,
-    /// Delays every call, calls at the same time together.
+    /// Delays every call, calls at the same time together; on top of the weather's.
     pub latency: Duration,
+    /// What the day is like.
+    pub weather: Weather,
     /// Where each call is written as one JSON line.
     pub record: Option<PathBuf>,
     /// The region that the environment names; calls to others are answered as well.
@@ -40,6 +43,7 @@ impl Default for Options {
             python: None,
             speed: 60.0,
             latency: Duration::ZERO,
+            weather: Weather::default(),
             record: None,
             region: "us-east-1".to_owned(),
             port: 0,
@@ -55,6 +59,7 @@ pub struct LocalAws {
     port: u16,
     region: String,
     recorder: Arc<Recorder>,
+    sky: Arc<Sky>,
     control: mpsc::UnboundedSender<Control>,
     thread: Option<JoinHandle<()>>,
 }
@@ -73,18 +78,20 @@ impl LocalAws {
     pub async fn start(options: Options) -> Result<LocalAws, Error> {
         let python = find_python(options.python.as_deref())?;
         let recorder = Arc::new(Recorder::open(options.record.as_deref())?);
+        let sky = Arc::new(Sky::default());
+        sky.set(options.weather.clone());
         let region = options.region.clone();
         let (control, requests) = mpsc::unbounded_channel();
         let (ready, started) = oneshot::channel();
         let thread = {
-            let recorder = Arc::clone(&recorder);
+            let (recorder, sky) = (Arc::clone(&recorder), Arc::clone(&sky));
             std::thread::Builder::new()
                 .name("ecs-local".to_owned())
-                .spawn(move || run(python, options, recorder, requests, ready))
+                .spawn(move || run(python, options, (recorder, sky), requests, ready))
                 .map_err(Error::io("starting a thread"))?
         };
         let port = started.await.map_err(|_| Error::Moto("the proxy ended".to_owned()))??;
-        Ok(LocalAws { port, region, recorder, control, thread: Some(thread) })
+        Ok(LocalAws { port, region, recorder, sky, control, thread: Some(thread) })
     }
 
     /// The endpoint: `http://127.0.0.1:PORT`.
@@ -114,6 +121,11 @@ impl LocalAws {
     /// Forgets what was recorded.
     pub fn clear_calls(&self) {
         self.recorder.clear();
+    }
+
+    /// Changes the weather, from the next call on.
+    pub fn set_weather(&self, weather: Weather) {
+        self.sky.set(weather);
     }
 
     /// Forgets every resource. Recorded calls stay.
@@ -147,7 +159,7 @@ impl Drop for LocalAws {
 fn run(
     python: PathBuf,
     options: Options,
-    recorder: Arc<Recorder>,
+    (recorder, sky): (Arc<Recorder>, Arc<Sky>),
     mut requests: mpsc::UnboundedReceiver<Control>,
     ready: oneshot::Sender<Result<u16, Error>>,
 ) {
@@ -167,7 +179,7 @@ fn run(
             }
         };
         let clock = Clock::start(options.speed);
-        let proxy = Arc::new(Proxy::new(Upstream::new(moto.port), recorder, clock, options.latency));
+        let proxy = Arc::new(Proxy::new(Upstream::new(moto.port), recorder, sky, clock, options.latency));
         if ready.send(Ok(port)).is_err() {
             return;
         }

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::ecs::Ecs;
 use crate::recorder::{Call, Recorder};
 use crate::upstream::Upstream;
+use crate::weather::Sky;
 use crate::{application_autoscaling, ec2, elasticloadbalancing, iam, rds};
 
 /// Control paths, for tests in other languages than Rust.
@@ -30,6 +31,7 @@ pub(crate) struct Proxy {
     pub(crate) upstream: Upstream,
     pub(crate) ecs: Ecs,
     pub(crate) recorder: Arc<Recorder>,
+    pub(crate) sky: Arc<Sky>,
     pub(crate) clock: Clock,
     pub(crate) latency: Duration,
     pub(crate) tokens: ec2::Tokens,
@@ -40,12 +42,19 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// A proxy in front of moto.
-    pub(crate) fn new(upstream: Upstream, recorder: Arc<Recorder>, clock: Clock, latency: Duration) -> Proxy {
+    pub(crate) fn new(
+        upstream: Upstream,
+        recorder: Arc<Recorder>,
+        sky: Arc<Sky>,
+        clock: Clock,
+        latency: Duration,
+    ) -> Proxy {
         let ecs = Ecs::new(clock);
         Proxy {
             upstream,
             ecs,
             recorder,
+            sky,
             clock,
             latency,
             tokens: ec2::Tokens::default(),

@@ -1,0 +1,87 @@
+//! How long things take to come up and to go, on the scaled clock, and which never come up.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// How long things take to come up and to go, on the scaled clock; AWS's usual times by default.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Provisioning {
+    /// A NAT gateway, from `pending` to `available`: usually 1 to 2 min.
+    #[serde(with = "humantime_serde")]
+    pub nat_gateway: Duration,
+    /// A NAT gateway, from `deleting` to `deleted`.
+    #[serde(with = "humantime_serde")]
+    pub nat_gateway_deletion: Duration,
+    /// An interface endpoint, from `pending` to `available`: usually 1 to 2 min.
+    #[serde(with = "humantime_serde")]
+    pub vpc_endpoint: Duration,
+    /// A load balancer, from `provisioning` to `active`: usually 2 to 3 min.
+    #[serde(with = "humantime_serde")]
+    pub load_balancer: Duration,
+    /// A database, from `creating` to `available`: usually 5 to 10 min.
+    #[serde(with = "humantime_serde")]
+    pub database: Duration,
+    /// A change of a database, from `modifying` to `available`.
+    #[serde(with = "humantime_serde")]
+    pub database_change: Duration,
+    /// A database, from `deleting` to not found; a final snapshot takes the better part of it.
+    #[serde(with = "humantime_serde")]
+    pub database_deletion: Duration,
+    /// The network interfaces of a load balancer or a database that is gone: usually 2 to 5 min.
+    #[serde(with = "humantime_serde")]
+    pub interfaces: Duration,
+    /// What never comes up.
+    #[serde(rename = "failure")]
+    pub failures: Vec<Failure>,
+}
+
+impl Default for Provisioning {
+    fn default() -> Provisioning {
+        let seconds = Duration::from_secs;
+        Provisioning {
+            nat_gateway: seconds(90),
+            nat_gateway_deletion: seconds(45),
+            vpc_endpoint: seconds(75),
+            load_balancer: seconds(150),
+            database: seconds(420),
+            database_change: seconds(120),
+            database_deletion: seconds(180),
+            interfaces: seconds(180),
+            failures: Vec::new(),
+        }
+    }
+}
+
+/// Something that never comes up.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Failure {
+    /// What kind of thing.
+    pub kind: Kind,
+    /// Its name (for what EC2 keeps: the `Name` tag), with `*` for anything.
+    pub name: String,
+    /// How many of those fail; none: all.
+    #[serde(default)]
+    pub times: Option<usize>,
+    /// AWS's code for it: a NAT gateway's `FailureCode`, a database's status ("incompatible-network").
+    pub code: String,
+    /// AWS's words for it.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// What can fail to come up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Ends in `failed`, and keeps its address.
+    NatGateway,
+    /// Ends in `failed`.
+    VpcEndpoint,
+    /// Ends in `failed`.
+    LoadBalancer,
+    /// Ends in the status that is the code.
+    Database,
+}
