@@ -165,7 +165,9 @@ pub fn classify(code: Option<&str>, status: Option<u16>) -> Kind {
         // Application Auto Scaling, while its new service-linked role cannot be assumed yet.
         "FailedResourceAccessException" => Kind::NotYet,
         "NoSuchEntity" | "NoSuchEntityException" | "ServiceNotActiveException" => Kind::NotFound,
-        "InvalidSubnet.Conflict" | "EntityAlreadyExists" | "PriorityInUse" => Kind::AlreadyExists,
+        "InvalidSubnet.Conflict" | "EntityAlreadyExists" | "PriorityInUse" | "Resource.AlreadyAssociated" => {
+            Kind::AlreadyExists
+        }
         _ if code.contains("NotFound") => Kind::NotFound,
         _ if code.contains("AlreadyExists") || code.contains("Duplicate") => Kind::AlreadyExists,
         _ if status.is_some_and(|status| status >= 500) => Kind::Transient,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use ecs_core::tool::{Access, Cloud};
 use ecs_core::{Error, Kind, Result};
 
@@ -44,7 +44,8 @@ impl Session {
 
 impl Cloud for Session {
     async fn connect(access: &Access) -> Result<Self> {
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+        let app = AppName::new(access.tool).map_err(|error| Error::other(format!("{}: {error}", access.tool)))?;
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).app_name(app);
         if let Some(profile) = &access.profile {
             // Named on purpose, so it wins over credentials in the environment, as with the AWS CLI.
             let provider = ProfileFileCredentialsProvider::builder().profile_name(profile);

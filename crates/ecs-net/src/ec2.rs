@@ -29,14 +29,14 @@ pub fn filter(name: impl Into<String>, value: impl Into<String>) -> Filter {
     Filter::builder().name(name).values(value).build()
 }
 
-/// Returns the minute that it is, as a part of client tokens.
+/// Returns the two minutes that it is, as a part of client tokens.
 ///
 /// EC2 remembers a token after its resource has been deleted, and then answers with the dead one:
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html>. Two people's runs of one stack at the same
 /// moment still send the same token; later runs find the resource by its tags.
-pub fn minute() -> String {
+pub fn minutes() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (since.as_secs() / 60).to_string()
+    (since.as_secs() / 120).to_string()
 }
 
 /// Puts the identity tags on something that exists.

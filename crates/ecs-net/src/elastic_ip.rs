@@ -22,6 +22,8 @@ pub struct ElasticIp {
 pub struct Live {
     /// Its allocation id
     pub id: AllocationId,
+    /// Others of that name: two runs at the same moment each got one, and one NAT gateway holds one
+    pub namesakes: Vec<AllocationId>,
     tags: Vec<Tag>,
 }
 
@@ -31,6 +33,19 @@ impl ElasticIp {
         let identity = Identity::new(&stack.name, LAYER, format!("{}-nat-{zone}", stack.name));
         Self { identity, list: Rc::clone(list) }
     }
+}
+
+/// Releases an address; one that is gone already is done.
+///
+/// # Errors
+/// [`Kind::InUse`] while something holds it.
+pub async fn release(ec2: &Ec2, id: &AllocationId) -> Result<()> {
+    let released = ec2.write.release_address().allocation_id(id.as_str()).send().await;
+    // EC2 answers `AuthFailure` while a NAT gateway holds the address: <https://github.com/kubernetes/kops/issues/1604>
+    released.answer_if_found("ec2:ReleaseAddress").map(drop).map_err(|error| match error.code() {
+        Some("AuthFailure") => error.with_kind(Kind::InUse),
+        _ => error,
+    })
 }
 
 impl Resource for ElasticIp {
@@ -49,7 +64,7 @@ impl Resource for ElasticIp {
     }
 
     fn planned(&self) -> Live {
-        Live { id: AllocationId::planned(&self.identity.name), tags: Vec::new() }
+        Live { id: AllocationId::planned(&self.identity.name), namesakes: Vec::new(), tags: Vec::new() }
     }
 
     async fn find(&self, ec2: &Ec2) -> Result<Option<Live>> {
@@ -59,9 +74,13 @@ impl Resource for ElasticIp {
             Ok(reply.answer("ec2:DescribeAddresses")?.addresses.unwrap_or_default())
         });
         let list = list.await?;
-        let address = list.iter().find(|address| ec2::is(&self.identity, address.tags()));
-        Ok(address.map(|address| Live {
-            id: address.allocation_id().unwrap_or_default().into(),
+        let mut ours: Vec<_> = list.iter().filter(|address| ec2::is(&self.identity, address.tags())).collect();
+        // The one in use, or else all runs choose the same one.
+        ours.sort_by_key(|address| (address.association_id().is_none(), address.allocation_id()));
+        let id = |address: &&Address| AllocationId::from(address.allocation_id().unwrap_or_default());
+        Ok(ours.split_first().map(|(address, namesakes)| Live {
+            id: id(address),
+            namesakes: namesakes.iter().map(id).collect(),
             tags: address.tags().to_vec(),
         }))
     }
@@ -80,12 +99,9 @@ impl Resource for ElasticIp {
     }
 
     async fn delete(&self, ec2: &Ec2, live: &Live) -> Result<()> {
-        let released = ec2.write.release_address().allocation_id(live.id.as_str()).send().await;
-        // EC2 answers `AuthFailure` while a NAT gateway holds the address: <https://github.com/kubernetes/kops/issues/1604>
-        released.answer("ec2:ReleaseAddress").map_err(|error| match error.code() {
-            Some("AuthFailure") => error.with_kind(Kind::InUse),
-            _ => error,
-        })?;
+        for id in live.namesakes.iter().chain([&live.id]) {
+            release(ec2, id).await?;
+        }
         Ok(())
     }
 

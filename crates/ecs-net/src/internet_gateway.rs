@@ -1,12 +1,12 @@
 //! The internet gateway, and its attachment to the VPC.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use aws_sdk_ec2::types::{ResourceType, Tag};
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::{InternetGatewayId, VpcId};
-use ecs_core::{Error, Held, Identity, Kind, Owner, Resource, Result, Stack};
+use ecs_core::{Change, Error, Held, Identity, Owner, Resource, Result, Stack};
 
 use crate::vpc::Vpc;
 use crate::{Ec2, LAYER, ec2};
@@ -15,6 +15,8 @@ use crate::{Ec2, LAYER, ec2};
 #[derive(Debug)]
 pub struct InternetGateway {
     identity: Identity,
+    /// Gateways of that name that hang on nothing while another one is attached: a run that came second left them
+    surplus: RefCell<Vec<InternetGatewayId>>,
 }
 
 /// What EC2 says the internet gateway is.
@@ -29,8 +31,20 @@ pub struct Live {
 impl InternetGateway {
     /// Makes the stack's internet gateway.
     pub fn new(stack: &Stack) -> Self {
-        Self { identity: Identity::new(&stack.name, LAYER, format!("{}-igw", stack.name)) }
+        Self { identity: Identity::new(&stack.name, LAYER, format!("{}-igw", stack.name)), surplus: RefCell::default() }
     }
+
+    async fn delete_surplus(&self, ec2: &Ec2) -> Result<()> {
+        for id in self.surplus.take() {
+            delete(ec2, &id).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn delete(ec2: &Ec2, id: &InternetGatewayId) -> Result<()> {
+    let call = ec2.write.delete_internet_gateway().internet_gateway_id(id.as_str());
+    call.send().await.answer_if_found("ec2:DeleteInternetGateway").map(drop)
 }
 
 impl Resource for InternetGateway {
@@ -56,16 +70,21 @@ impl Resource for InternetGateway {
         let named = ec2.read.describe_internet_gateways().filters(ec2::filter("tag:Name", &self.identity.name));
         let gateways = named.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
         let gateways = gateways.answer("ec2:DescribeInternetGateways")?;
-        let ours: Vec<_> = gateways.into_iter().filter(|gateway| ec2::is(&self.identity, gateway.tags())).collect();
-        if ours.len() > 1 {
-            return Err(Error::other(format!("{} internet gateways of this stack have this name", ours.len()))
-                .hint("delete all but the one that is attached to the stack's VPC"));
-        }
-        Ok(ours.into_iter().next().map(|gateway| Live {
-            attached_to: gateway.attachments().iter().find_map(|attachment| attachment.vpc_id()).map(VpcId::from),
-            id: gateway.internet_gateway_id.unwrap_or_default().into(),
-            tags: gateway.tags.unwrap_or_default(),
-        }))
+        let ours = gateways.into_iter().filter(|gateway| ec2::is(&self.identity, gateway.tags()));
+        let mut ours: Vec<_> = ours
+            .map(|gateway| Live {
+                attached_to: gateway.attachments().iter().find_map(|attachment| attachment.vpc_id()).map(VpcId::from),
+                id: gateway.internet_gateway_id.unwrap_or_default().into(),
+                tags: gateway.tags.unwrap_or_default(),
+            })
+            .collect();
+        ours.sort_by_key(|gateway| (gateway.attached_to.is_none(), gateway.id.to_string()));
+        let mut ours = ours.into_iter();
+        let chosen = ours.next();
+        let attached = chosen.as_ref().is_some_and(|chosen| chosen.attached_to.is_some());
+        let surplus = ours.filter(|gateway| attached && gateway.attached_to.is_none()).map(|gateway| gateway.id);
+        self.surplus.replace(surplus.collect());
+        Ok(chosen)
     }
 
     async fn create(&self, ec2: &Ec2) -> Result<Live> {
@@ -76,10 +95,17 @@ impl Resource for InternetGateway {
         Ok(Live { id: present(id, "ec2:CreateInternetGateway", "the gateway's id")?.into(), ..self.planned() })
     }
 
+    fn diff(&self, _live: &Live) -> Vec<Change> {
+        self.surplus.borrow().iter().map(|id| Change::update("surplus gateway", id.as_str(), "")).collect()
+    }
+
+    async fn update(&self, ec2: &Ec2, _live: &Live, _changes: &[Change]) -> Result<()> {
+        self.delete_surplus(ec2).await
+    }
+
     async fn delete(&self, ec2: &Ec2, live: &Live) -> Result<()> {
-        let call = ec2.write.delete_internet_gateway().internet_gateway_id(live.id.as_str());
-        call.send().await.answer("ec2:DeleteInternetGateway")?;
-        Ok(())
+        self.delete_surplus(ec2).await?;
+        delete(ec2, &live.id).await
     }
 
     fn owner(&self, live: &Live) -> Owner {
@@ -91,31 +117,49 @@ impl Resource for InternetGateway {
     }
 }
 
-/// The attachment of the internet gateway to the VPC.
+/// The attachment of an internet gateway to the VPC, which can have one only.
 #[derive(Debug)]
 pub struct Attachment {
     name: String,
     gateway: InternetGatewayId,
     vpc: VpcId,
-    /// What the gateway's own listing said, until somebody needs to look again.
-    known: RefCell<Option<Option<VpcId>>>,
+    /// What the gateway's own listing said, until somebody needs to look again
+    known: RefCell<Option<Option<InternetGatewayId>>>,
+    /// Whether the gateway was deleted, as the VPC has another one
+    given_up: Cell<bool>,
 }
 
 impl Attachment {
     /// Makes the attachment of a gateway to a VPC.
-    pub fn new(gateway: &Held<InternetGateway>, vpc: &Held<Vpc>, stack: &Stack) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When the gateway is attached elsewhere.
+    pub fn new(gateway: &Held<InternetGateway>, vpc: &Held<Vpc>, stack: &Stack) -> Result<Self> {
+        let id = &gateway.id;
+        let known = match &gateway.attached_to {
+            Some(other) if *other != vpc.id => {
+                return Err(Error::other(format!("{id} is attached to {other}, and the stack's VPC is {}", vpc.id))
+                    .hint("detach it there, or delete it: another one is then made"));
+            }
+            Some(_) => Some(Some(id.clone())),
+            // A new VPC has no other gateway either.
+            None if vpc.is_new() || vpc.id.is_planned() => Some(None),
+            None => None,
+        };
+        Ok(Self {
             name: format!("{}-igw to {}", stack.name, stack.vpc_name()),
-            gateway: gateway.id.clone(),
+            gateway: id.clone(),
             vpc: vpc.id.clone(),
-            known: RefCell::new(Some(gateway.attached_to.clone())),
-        }
+            known: RefCell::new(known),
+            given_up: Cell::new(false),
+        })
     }
 }
 
 impl Resource for Attachment {
     type Api = Ec2;
-    type Live = VpcId;
+    /// The gateway that is attached.
+    type Live = InternetGatewayId;
     const KIND: &'static str = "attachment of internet gateway";
     /// Detaching waits for public addresses in the VPC to go: those of a deleted load balancer take minutes.
     const PATIENCE: Duration = Duration::from_secs(20 * 60);
@@ -125,58 +169,63 @@ impl Resource for Attachment {
         self.name.clone()
     }
 
-    fn id(&self, live: &VpcId) -> String {
-        format!("{} to {live}", self.gateway)
+    fn id(&self, live: &InternetGatewayId) -> String {
+        format!("{live} to {}", self.vpc)
     }
 
-    fn planned(&self) -> VpcId {
-        self.vpc.clone()
+    fn planned(&self) -> InternetGatewayId {
+        self.gateway.clone()
     }
 
-    async fn find(&self, ec2: &Ec2) -> Result<Option<VpcId>> {
+    async fn find(&self, ec2: &Ec2) -> Result<Option<InternetGatewayId>> {
         let known = self.known.borrow().clone();
-        let attached_to = match known {
-            Some(known) => known,
-            None => {
-                let call = ec2.read.describe_internet_gateways().internet_gateway_ids(self.gateway.as_str());
-                let reply = call.send().await.answer("ec2:DescribeInternetGateways")?;
-                let gateway = reply.internet_gateways().first();
-                gateway.and_then(|gateway| gateway.attachments().first()?.vpc_id().map(VpcId::from))
-            }
-        };
-        match attached_to {
-            Some(vpc) if vpc != self.vpc => Err(Error::other(format!("{} is attached to {vpc}", self.gateway))
-                .hint("detach it there, or delete it: another one is then made")),
-            attached_to => Ok(attached_to),
+        if let Some(known) = known {
+            return Ok(known);
         }
+        let call = ec2.read.describe_internet_gateways().filters(ec2::filter("attachment.vpc-id", self.vpc.as_str()));
+        let reply = call.send().await.answer("ec2:DescribeInternetGateways")?;
+        Ok(reply.internet_gateways().first().and_then(|gateway| gateway.internet_gateway_id()).map(Into::into))
     }
 
-    async fn create(&self, ec2: &Ec2) -> Result<VpcId> {
+    async fn create(&self, ec2: &Ec2) -> Result<InternetGatewayId> {
         let call = ec2.write.attach_internet_gateway().internet_gateway_id(self.gateway.as_str());
-        let attached = call.vpc_id(self.vpc.as_str()).send().await.answer("ec2:AttachInternetGateway");
-        // "Resource.AlreadyAssociated": an attempt whose answer was lost, or somebody else's of the same stack.
-        attached.map_err(|error| match error.code() {
-            Some("Resource.AlreadyAssociated") => error.with_kind(Kind::AlreadyExists),
-            _ => error,
-        })?;
-        Ok(self.vpc.clone())
+        // "Resource.AlreadyAssociated": an attempt whose answer was lost, or the gateway of another run of this stack.
+        call.vpc_id(self.vpc.as_str()).send().await.answer("ec2:AttachInternetGateway")?;
+        Ok(self.gateway.clone())
     }
 
-    async fn delete(&self, ec2: &Ec2, live: &VpcId) -> Result<()> {
-        let call = ec2.write.detach_internet_gateway().internet_gateway_id(self.gateway.as_str());
-        let detached = call.vpc_id(live.as_str()).send().await.answer("ec2:DetachInternetGateway");
+    fn diff(&self, live: &InternetGatewayId) -> Vec<Change> {
+        let surplus = (*live != self.gateway).then(|| Change::update("surplus gateway", self.gateway.as_str(), ""));
+        // Nothing hangs on it any more once it is deleted.
+        surplus.filter(|_| !self.given_up.get()).into_iter().collect()
+    }
+
+    /// Deletes this run's own gateway: another one was attached first.
+    async fn update(&self, ec2: &Ec2, _live: &InternetGatewayId, _changes: &[Change]) -> Result<()> {
+        delete(ec2, &self.gateway).await?;
+        self.given_up.set(true);
+        Ok(())
+    }
+
+    async fn delete(&self, ec2: &Ec2, live: &InternetGatewayId) -> Result<()> {
+        if *live != self.gateway {
+            // Somebody else's, in a VPC that the stack only uses.
+            return Ok(());
+        }
+        let call = ec2.write.detach_internet_gateway().internet_gateway_id(live.as_str());
+        let detached = call.vpc_id(self.vpc.as_str()).send().await.answer("ec2:DetachInternetGateway");
         match detached {
             Err(error) if error.code() == Some("Gateway.NotAttached") => Ok(()),
             other => other.map(drop),
         }
     }
 
-    fn owner(&self, _live: &VpcId) -> Owner {
+    fn owner(&self, _live: &InternetGatewayId) -> Owner {
         // The gateway's owner was settled before.
         Owner::Ours
     }
 
-    async fn adopt(&self, _ec2: &Ec2, _live: &VpcId) -> Result<()> {
+    async fn adopt(&self, _ec2: &Ec2, _live: &InternetGatewayId) -> Result<()> {
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! The network layer: VPC, internet gateway, subnets, route tables, and a NAT gateway per zone.
 
+mod claim;
 mod ec2;
 mod elastic_ip;
 mod internet_gateway;
@@ -127,15 +128,15 @@ impl Tool for Net {
         let (vpc, gateway, addresses) = (vpc, gateway, addresses.all()).all()?;
 
         let (subnet_list, table_list) = (subnet::listing(&vpc), route_table::listing(&vpc));
-        let table = |name: String| run.ensure(&ec2, RouteTable::new(stack, &vpc, name, &table_list));
+        let attachment = Attachment::new(&gateway, &vpc, stack)?;
         let (dns, attachment, made, public_table, private_tables) = join!(
             DnsHostnames::ensure(run, &ec2, &vpc, stack),
-            run.ensure(&ec2, Attachment::new(&gateway, &vpc, stack)),
+            run.ensure(&ec2, attachment),
             join_all(subnets.iter().map(|plan| run.ensure(&ec2, Subnet::new(stack, &vpc, plan, &subnet_list)))),
-            table(format!("{}-public", stack.name)),
-            join_all(zones.iter().map(|zone| table(format!("{}-private-{zone}", stack.name)))),
+            run.ensure(&ec2, RouteTable::public(stack, &vpc, &table_list)),
+            join_all(zones.iter().map(|zone| run.ensure(&ec2, RouteTable::private(stack, &vpc, zone, &table_list)))),
         );
-        let (_, _, subnet_ids, public_table, private_tables) =
+        let (_, gateway, subnet_ids, public_table, private_tables) =
             (dns, attachment, made.all(), public_table, private_tables.all()).all()?;
         let ids_of = |public: bool| -> Vec<_> {
             let pairs = subnets.iter().zip(&subnet_ids);
@@ -146,7 +147,7 @@ impl Tool for Net {
             vpc_id: vpc.id.clone(),
             public_subnet_ids: public.clone(),
             private_subnet_ids: private.clone(),
-            internet_gateway_id: Some(gateway.id.clone()),
+            internet_gateway_id: Some((*gateway).clone()),
             public_route_table_id: Some(public_table.id.clone()),
             private_route_table_ids: private_tables.iter().map(|table| table.id.clone()).collect(),
             stack: Some(stack.name.clone()),
@@ -157,7 +158,7 @@ impl Tool for Net {
         let nat_list = nat_gateway::listing(&vpc);
         let one_zone = async |index: usize| {
             let (zone, table) = (&zones[index], &private_tables[index]);
-            let nat = NatGateway::new(stack, zone, &public[index], &addresses[index].id, (&nat_list, run.destroys()));
+            let nat = NatGateway::new(stack, zone, &public[index], &addresses[index], (&nat_list, run.destroys()));
             let nat = run.ensure(&ec2, nat).await?;
             let route = Route::new(table, Target::NatGateway(nat.id.clone()));
             let (route, ready) = join!(run.ensure(&ec2, route), run.ready(&ec2, &nat));
@@ -169,7 +170,7 @@ impl Tool for Net {
             run.ensure(&ec2, Association::new(table, subnet, &plan.name))
         });
         let (internet, associations, nat_gateways) = join!(
-            run.ensure(&ec2, Route::new(&public_table, Target::InternetGateway(gateway.id.clone()))),
+            run.ensure(&ec2, Route::new(&public_table, Target::InternetGateway((*gateway).clone()))),
             join_all(associations),
             join_all((0..zones.len()).map(one_zone)),
         );

@@ -10,7 +10,7 @@ use ecs_core::id::{AllocationId, NatGatewayId, SubnetId};
 use ecs_core::{Change, Error, Health, Held, Identity, Kind, Listing, Owner, Resource, Result, Stack, tag};
 
 use crate::vpc::Vpc;
-use crate::{Ec2, LAYER, ec2};
+use crate::{Ec2, LAYER, ec2, elastic_ip};
 
 /// The stack's NAT gateways, listed once for all of them.
 pub type List = Rc<Listing<Vec<Described>>>;
@@ -25,10 +25,15 @@ pub fn listing(vpc: &Held<Vpc>) -> List {
 pub struct NatGateway {
     identity: Identity,
     subnet: SubnetId,
-    address: AllocationId,
+    /// Addresses of its name: the first one is for it
+    addresses: Vec<AllocationId>,
+    /// Those of them that were released
+    released: RefCell<Vec<AllocationId>>,
     list: List,
     /// Gateways of that name that have failed or are being deleted, and still hold the address
     dying: RefCell<Vec<Described>>,
+    /// How many of that name are deleted and still listed
+    dead: Cell<usize>,
     /// Whether such a gateway counts: one that this run made is an error, one that a destroy finds is to go
     dying_counts: Cell<bool>,
 }
@@ -39,6 +44,7 @@ pub struct Live {
     /// Its id
     pub id: NatGatewayId,
     subnet: SubnetId,
+    address: Option<AllocationId>,
     state: NatGatewayState,
     failure: String,
     tags: Vec<Tag>,
@@ -50,15 +56,17 @@ impl NatGateway {
         stack: &Stack,
         zone: &str,
         subnet: &SubnetId,
-        address: &AllocationId,
+        address: &elastic_ip::Live,
         (list, destroys): (&List, bool),
     ) -> Self {
         Self {
             identity: Identity::new(&stack.name, LAYER, format!("{}-nat-{zone}", stack.name)),
             subnet: subnet.clone(),
-            address: address.clone(),
+            addresses: [&address.id].into_iter().chain(&address.namesakes).cloned().collect(),
+            released: RefCell::default(),
             list: Rc::clone(list),
             dying: RefCell::default(),
+            dead: Cell::new(0),
             dying_counts: Cell::new(destroys),
         }
     }
@@ -68,10 +76,19 @@ impl NatGateway {
         Live {
             id: gateway.nat_gateway_id().unwrap_or_default().into(),
             subnet: gateway.subnet_id().unwrap_or_default().into(),
+            address: gateway.nat_gateway_addresses().iter().find_map(|address| address.allocation_id()).map(Into::into),
             state: gateway.state().cloned().unwrap_or(NatGatewayState::Pending),
             failure: format!("{code}: {}", gateway.failure_message().unwrap_or("AWS gives no reason")),
             tags: gateway.tags().to_vec(),
         }
+    }
+}
+
+impl NatGateway {
+    fn surplus(&self, live: &Live) -> Vec<AllocationId> {
+        let (Some(used), released) = (&live.address, self.released.borrow()) else { return Vec::new() };
+        let unused = self.addresses.iter().filter(|id| *id != used && !released.contains(id));
+        unused.cloned().collect()
     }
 }
 
@@ -96,6 +113,7 @@ impl Resource for NatGateway {
         Live {
             id: NatGatewayId::planned(&self.identity.name),
             subnet: self.subnet.clone(),
+            address: self.addresses.first().cloned(),
             state: NatGatewayState::Available,
             failure: String::new(),
             tags: Vec::new(),
@@ -114,9 +132,11 @@ impl Resource for NatGateway {
         });
         let list = list.await?;
         let ours = list.iter().filter(|gateway| ec2::is(&self.identity, gateway.tags()));
-        let (dying, alive): (Vec<_>, Vec<_>) = ours
-            .filter(|gateway| gateway.state() != Some(&NatGatewayState::Deleted))
-            .partition(|gateway| is_dying(gateway) && !self.dying_counts.get());
+        let (dead, ours): (Vec<_>, Vec<_>) =
+            ours.partition(|gateway| gateway.state() == Some(&NatGatewayState::Deleted));
+        self.dead.set(dead.len());
+        let (dying, alive): (Vec<_>, Vec<_>) =
+            ours.into_iter().partition(|gateway| is_dying(gateway) && !self.dying_counts.get());
         self.dying.replace(dying.into_iter().cloned().collect());
         Ok(alive.first().map(|gateway| self.live(gateway)))
     }
@@ -132,11 +152,17 @@ impl Resource for NatGateway {
             let id = gateway.nat_gateway_id().unwrap_or_default();
             return Err(Error::new(Kind::NotYet, format!("{id} still holds the address and is being deleted")));
         }
-        let parts = [self.subnet.as_str(), self.address.as_str(), &ec2::minute()];
+        // The token does not say which address: of two runs with an address each, the second is refused.
+        let before = self.dead.get().to_string();
+        let parts = [self.subnet.as_str(), &before, &ec2::minutes()];
         let call = ec2.write.create_nat_gateway().client_token(self.identity.token(&parts));
-        let call = call.subnet_id(self.subnet.as_str()).allocation_id(self.address.as_str());
+        let call =
+            call.subnet_id(self.subnet.as_str()).set_allocation_id(self.addresses.first().map(ToString::to_string));
         let call = call.tag_specifications(ec2::tags(&self.identity, ResourceType::Natgateway));
-        let reply = call.send().await.answer("ec2:CreateNatGateway")?;
+        let reply = call.send().await.answer("ec2:CreateNatGateway").map_err(|error| match error.code() {
+            Some("IdempotentParameterMismatch") => error.with_kind(Kind::AlreadyExists),
+            _ => error,
+        })?;
         self.dying_counts.set(true);
         Ok(self.live(&present(reply.nat_gateway, "ec2:CreateNatGateway", "the NAT gateway")?))
     }
@@ -144,7 +170,17 @@ impl Resource for NatGateway {
     fn diff(&self, live: &Live) -> Vec<Change> {
         let change = Change::of("subnet", &live.subnet, &self.subnet);
         let hint = "a NAT gateway stays in its subnet: run `ecs-net destroy` first";
-        change.map(|change| change.refused(hint)).into_iter().collect()
+        let surplus = self.surplus(live).into_iter().map(|id| Change::update("surplus elastic IP", id.as_str(), ""));
+        change.map(|change| change.refused(hint)).into_iter().chain(surplus).collect()
+    }
+
+    /// Releases the addresses of its name that it does not use: another run was first with its own.
+    async fn update(&self, ec2: &Ec2, live: &Live, _changes: &[Change]) -> Result<()> {
+        for id in self.surplus(live) {
+            elastic_ip::release(ec2, &id).await?;
+            self.released.borrow_mut().push(id);
+        }
+        Ok(())
     }
 
     async fn delete(&self, ec2: &Ec2, live: &Live) -> Result<()> {

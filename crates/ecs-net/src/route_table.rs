@@ -1,5 +1,6 @@
 //! Route tables, their default routes, and their associations with subnets.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use ecs_aws::{Answer as _, present};
 use ecs_core::id::{InternetGatewayId, NatGatewayId, RouteTableId, SubnetId, VpcId};
 use ecs_core::{Change, Error, Held, Identity, Kind, Listing, Owner, Resource, Result, Stack};
 
+use crate::claim::{Claim, claim};
 use crate::vpc::Vpc;
 use crate::{Ec2, LAYER, ec2, subnet};
 
@@ -19,9 +21,15 @@ const AT_ONCE: Duration = Duration::from_secs(5 * 60);
 /// The route tables of one VPC, listed once for all that reads them.
 pub type List = Rc<Listing<Vec<Described>>>;
 
-/// Makes the list of a VPC's route tables: known to be empty when the VPC is new, but for its main one.
+/// Makes the list of a VPC's route tables: a new VPC has the one that it was claimed with, and its main one.
 pub fn listing(vpc: &Held<Vpc>) -> List {
-    Rc::new(if vpc.is_new() || vpc.id.is_planned() { Listing::known(Vec::new()) } else { Listing::default() })
+    let known = vpc.is_new() || vpc.id.is_planned();
+    Rc::new(if known { Listing::known(vpc.public_table.iter().cloned().collect()) } else { Listing::default() })
+}
+
+/// Returns the identity of the stack's public route table, which claims the stack's VPC.
+pub fn public_identity(stack: &Stack) -> Identity {
+    Identity::new(&stack.name, LAYER, format!("{}-public", stack.name))
 }
 
 async fn tables(ec2: &Ec2, vpc: &VpcId, list: &List) -> Result<Rc<Vec<Described>>> {
@@ -37,6 +45,8 @@ async fn tables(ec2: &Ec2, vpc: &VpcId, list: &List) -> Result<Rc<Vec<Described>
 pub struct RouteTable {
     identity: Identity,
     vpc: VpcId,
+    /// Whether it claims the VPC, and how often the claim was lost
+    claims: Option<Cell<u32>>,
     list: List,
 }
 
@@ -52,9 +62,39 @@ pub struct Live {
 }
 
 impl RouteTable {
-    /// Makes one of the stack's route tables.
-    pub fn new(stack: &Stack, vpc: &Held<Vpc>, name: String, list: &List) -> Self {
-        Self { identity: Identity::new(&stack.name, LAYER, name), vpc: vpc.id.clone(), list: Rc::clone(list) }
+    /// Makes the route table of the public subnets.
+    pub fn public(stack: &Stack, vpc: &Held<Vpc>, list: &List) -> Self {
+        let (identity, claims) = (public_identity(stack), Some(Cell::new(0)));
+        Self { identity, vpc: vpc.id.clone(), claims, list: Rc::clone(list) }
+    }
+
+    /// Makes the route table of a zone's private subnets.
+    pub fn private(stack: &Stack, vpc: &Held<Vpc>, zone: &str, list: &List) -> Self {
+        let identity = Identity::new(&stack.name, LAYER, format!("{}-private-{zone}", stack.name));
+        Self { identity, vpc: vpc.id.clone(), claims: None, list: Rc::clone(list) }
+    }
+
+    async fn create_in(&self, ec2: &Ec2) -> Result<Option<Described>> {
+        let Some(round) = &self.claims else {
+            let call = ec2.write.create_route_table().vpc_id(self.vpc.as_str());
+            let call = call.client_token(self.identity.token(&[self.vpc.as_str(), &ec2::minutes()]));
+            let call = call.tag_specifications(ec2::tags(&self.identity, ResourceType::RouteTable));
+            return Ok(call.send().await.answer("ec2:CreateRouteTable")?.route_table);
+        };
+        match claim(ec2, &self.identity, &self.vpc, round.get()).await? {
+            Claim::Won(table) => Ok(Some(*table)),
+            Claim::Lost => {
+                round.set(round.get() + 1);
+                let all = ec2.read.describe_route_tables().filters(ec2::filter("tag:Name", &self.identity.name));
+                let all = all.send().await.answer("ec2:DescribeRouteTables")?;
+                let claimed = all.route_tables().iter().find(|table| ec2::is(&self.identity, table.tags()));
+                Err(match claimed.and_then(Described::vpc_id) {
+                    Some(other) => Error::other(format!("another run makes this stack in {other} at the same moment"))
+                        .hint("run again when it is done"),
+                    None => Error::new(Kind::Transient, "a VPC of this stack was deleted in the last minutes"),
+                })
+            }
+        }
     }
 }
 
@@ -93,10 +133,7 @@ impl Resource for RouteTable {
     }
 
     async fn create(&self, ec2: &Ec2) -> Result<Live> {
-        let call = ec2.write.create_route_table().vpc_id(self.vpc.as_str());
-        let call = call.client_token(self.identity.token(&[self.vpc.as_str(), &ec2::minute()]));
-        let call = call.tag_specifications(ec2::tags(&self.identity, ResourceType::RouteTable));
-        let id = call.send().await.answer("ec2:CreateRouteTable")?.route_table.and_then(|table| table.route_table_id);
+        let id = self.create_in(ec2).await?.and_then(|table| table.route_table_id);
         Ok(Live { id: present(id, "ec2:CreateRouteTable", "the route table's id")?.into(), ..self.planned() })
     }
 

@@ -1,20 +1,27 @@
 //! The VPC, and its DNS hostnames.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use aws_sdk_ec2::types::{AttributeBooleanValue, ResourceType, Tag, VpcAttributeName};
+use aws_sdk_ec2::types::{AttributeBooleanValue, ResourceType, RouteTable, Tag, Vpc as Described, VpcAttributeName};
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::VpcId;
-use ecs_core::{Change, Error, Held, Identity, Owner, Resource, Result, Run, Stack};
+use ecs_core::{Change, Error, Held, Identity, Kind, Owner, Resource, Result, Run, Stack};
 
-use crate::{Ec2, LAYER, ec2};
+use crate::claim::{Claim, claim};
+use crate::{Ec2, LAYER, ec2, route_table};
 
 /// A VPC with one IPv4 range.
 #[derive(Debug)]
 pub struct Vpc {
     identity: Identity,
     cidr: String,
+    /// The route table that claims it
+    public_table: Identity,
+    /// VPCs of this stack that are not the stack's: a run lost its claim, and maybe was killed before it deleted them
+    surplus: RefCell<Vec<VpcId>>,
+    /// Those of them that this run has deleted; EC2 may still list them
+    lost: RefCell<Vec<VpcId>>,
 }
 
 /// What EC2 says the VPC is.
@@ -22,6 +29,8 @@ pub struct Vpc {
 pub struct Live {
     /// Its id
     pub id: VpcId,
+    /// The public route table, where this run made it together with the VPC
+    pub public_table: Option<RouteTable>,
     cidr: String,
     tags: Vec<Tag>,
 }
@@ -29,8 +38,53 @@ pub struct Live {
 impl Vpc {
     /// Makes the stack's VPC.
     pub fn new(stack: &Stack) -> Self {
-        Self { identity: Identity::new(&stack.name, LAYER, stack.vpc_name()), cidr: stack.net.cidr.to_string() }
+        Self {
+            identity: Identity::new(&stack.name, LAYER, stack.vpc_name()),
+            cidr: stack.net.cidr.to_string(),
+            public_table: route_table::public_identity(stack),
+            surplus: RefCell::default(),
+            lost: RefCell::default(),
+        }
     }
+
+    /// Returns the ids of all VPCs of this identity, and all others of this name.
+    async fn namesakes(&self, ec2: &Ec2) -> Result<(Vec<Described>, Vec<Described>)> {
+        let named = ec2.read.describe_vpcs().filters(ec2::filter("tag:Name", &self.identity.name));
+        let vpcs = named.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
+        let lost = self.lost.borrow();
+        let alive = vpcs.answer("ec2:DescribeVpcs")?.into_iter().filter(|vpc| !lost.iter().any(|lost| is(vpc, lost)));
+        Ok(alive.partition(|vpc| ec2::is(&self.identity, vpc.tags())))
+    }
+
+    /// Chooses the one that is claimed, by its public route table; without any, all runs choose the same one.
+    async fn choose(&self, ec2: &Ec2, mut ours: Vec<Described>) -> Result<Option<Described>> {
+        ours.sort_by(|one, other| one.vpc_id().cmp(&other.vpc_id()));
+        let ids = ours.iter().filter_map(|vpc| vpc.vpc_id().map(str::to_owned)).collect();
+        let within = aws_sdk_ec2::types::Filter::builder().name("vpc-id").set_values(Some(ids)).build();
+        let named = ec2::filter("tag:Name", &self.public_table.name);
+        let tables = ec2.read.describe_route_tables().filters(within).filters(named).send().await;
+        let tables = tables.answer("ec2:DescribeRouteTables")?;
+        let claimed = tables.route_tables().iter().find(|table| ec2::is(&self.public_table, table.tags()));
+        let Some(claimed) = claimed.and_then(RouteTable::vpc_id) else { return Ok(ours.into_iter().next()) };
+        let (chosen, surplus): (Vec<_>, Vec<_>) = ours.into_iter().partition(|vpc| vpc.vpc_id() == Some(claimed));
+        *self.surplus.borrow_mut() = surplus.iter().filter_map(|vpc| vpc.vpc_id().map(VpcId::from)).collect();
+        Ok(chosen.into_iter().next())
+    }
+
+    async fn delete_surplus(&self, ec2: &Ec2) -> Result<()> {
+        for id in self.surplus.take() {
+            let deleted = ec2.write.delete_vpc().vpc_id(id.as_str()).send().await.answer_if_found("ec2:DeleteVpc");
+            deleted.map_err(|error| {
+                error.hint(format!("the stack has another VPC; delete {id} and what is in it, then run again"))
+            })?;
+            self.lost.borrow_mut().push(id);
+        }
+        Ok(())
+    }
+}
+
+fn is(vpc: &Described, id: &VpcId) -> bool {
+    vpc.vpc_id() == Some(id.as_str())
 }
 
 impl Resource for Vpc {
@@ -49,44 +103,63 @@ impl Resource for Vpc {
     }
 
     fn planned(&self) -> Live {
-        Live { id: VpcId::planned(&self.identity.name), cidr: self.cidr.clone(), tags: Vec::new() }
+        Live { id: VpcId::planned(&self.identity.name), cidr: self.cidr.clone(), public_table: None, tags: Vec::new() }
     }
 
     /// Returns the VPC of that name: the stack's own, or else the only other one.
     async fn find(&self, ec2: &Ec2) -> Result<Option<Live>> {
-        let named = ec2.read.describe_vpcs().filters(ec2::filter("tag:Name", &self.identity.name));
-        let vpcs = named.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
-        let (ours, others): (Vec<_>, Vec<_>) =
-            vpcs.answer("ec2:DescribeVpcs")?.into_iter().partition(|vpc| ec2::is(&self.identity, vpc.tags()));
-        let mut candidates = if ours.is_empty() { others } else { ours };
-        let vpc = candidates.pop();
-        if !candidates.is_empty() {
-            return Err(Error::other(format!("{} VPCs have the name {}", candidates.len() + 1, self.identity.name))
-                .hint("delete or rename all but one"));
-        }
+        let (mut ours, mut others) = self.namesakes(ec2).await?;
+        let vpc = match (ours.len(), others.len()) {
+            (0, 0 | 1) => others.pop(),
+            (0, many) => {
+                return Err(Error::other(format!("{many} VPCs have the name {}", self.identity.name))
+                    .hint("delete or rename all but one"));
+            }
+            (1, _) => ours.pop(),
+            _ => self.choose(ec2, ours).await?,
+        };
         Ok(vpc.map(|vpc| Live {
+            public_table: None,
             id: vpc.vpc_id.unwrap_or_default().into(),
             cidr: vpc.cidr_block.unwrap_or_default(),
             tags: vpc.tags.unwrap_or_default(),
         }))
     }
 
+    /// Creates the VPC and claims it. When the claim is lost the VPC goes again, and the engine looks for the other one.
     async fn create(&self, ec2: &Ec2) -> Result<Live> {
         let tags = ec2::tags(&self.identity, ResourceType::Vpc);
         let reply = ec2.write.create_vpc().cidr_block(&self.cidr).tag_specifications(tags).send().await;
         let id = reply.answer("ec2:CreateVpc")?.vpc.and_then(|vpc| vpc.vpc_id);
-        Ok(Live { id: present(id, "ec2:CreateVpc", "the VPC's id")?.into(), ..self.planned() })
+        let live = Live { id: present(id, "ec2:CreateVpc", "the VPC's id")?.into(), ..self.planned() };
+        let round = self.lost.borrow().len().try_into().unwrap_or(u32::MAX);
+        match claim(ec2, &self.public_table, &live.id, round).await {
+            Ok(Claim::Won(table)) => Ok(Live { public_table: Some(*table), ..live }),
+            Ok(Claim::Lost) => {
+                self.surplus.borrow_mut().push(live.id);
+                self.delete_surplus(ec2).await?;
+                Err(Error::new(Kind::Transient, "another run has made a VPC for this stack in the last minutes"))
+            }
+            // The route table's own turn comes later, with the same token, and tells what is wrong.
+            Err(_) => Ok(live),
+        }
     }
 
     fn diff(&self, live: &Live) -> Vec<Change> {
         let change = Change::of("IPv4 range", &live.cidr, &self.cidr);
-        change
-            .map(|change| change.refused("a VPC keeps its range: give the VPC another name, or its old range back"))
-            .into_iter()
-            .collect()
+        let change = change
+            .map(|change| change.refused("a VPC keeps its range: give the VPC another name, or its old range back"));
+        let surplus = self.surplus.borrow();
+        change.into_iter().chain(surplus.iter().map(|id| Change::update("surplus VPC", id.as_str(), ""))).collect()
+    }
+
+    /// Deletes what a run that lost its claim has left.
+    async fn update(&self, ec2: &Ec2, _live: &Live, _changes: &[Change]) -> Result<()> {
+        self.delete_surplus(ec2).await
     }
 
     async fn delete(&self, ec2: &Ec2, live: &Live) -> Result<()> {
+        self.delete_surplus(ec2).await?;
         ec2.write.delete_vpc().vpc_id(live.id.as_str()).send().await.answer("ec2:DeleteVpc")?;
         Ok(())
     }

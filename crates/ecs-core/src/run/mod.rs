@@ -323,7 +323,14 @@ impl<'a> Run<'a> {
         let mut accepted = Vec::new();
         loop {
             self.stop.check()?;
-            let Some(live) = self.find(api, resource).await? else {
+            let found = match self.find(api, resource).await {
+                Err(error) if error.kind() == Kind::NotYet => {
+                    self.try_again(&mut backoff, error, &**resource, "reading").await?;
+                    continue;
+                }
+                found => found?,
+            };
+            let Some(live) = found else {
                 match self.create(api, resource).await {
                     Ok(held) => return Ok(held),
                     Err(error) if self.may_pass(&error) || error.kind() == Kind::AlreadyExists => {
@@ -369,7 +376,8 @@ impl<'a> Run<'a> {
                     accepted = changes;
                     resource.forget();
                 }
-                Err(error) if self.may_pass(&error) => {
+                // "Already exists": another run of this stack is at the same work.
+                Err(error) if self.may_pass(&error) || error.kind() == Kind::AlreadyExists => {
                     self.try_again(&mut backoff, error, &**resource, "changing").await?;
                 }
                 Err(error) => return Err(error.doing(doing("changing", &**resource))),

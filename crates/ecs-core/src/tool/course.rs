@@ -236,6 +236,7 @@ impl<T: Tool> Course<'_, T> {
                 .hint("leave out --region, or take the stack file of that region"));
         }
         let access = Access {
+            tool: T::NAME,
             profile: self.common.profile.clone(),
             region: stack.region.clone().or(flag.map(str::to_owned)),
             endpoint_url: self.common.endpoint_url.clone(),

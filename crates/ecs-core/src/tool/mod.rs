@@ -24,6 +24,8 @@ const CHANGES: u8 = 3;
 /// How to reach AWS, as the person wants it.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
+    /// Name of the tool: CloudTrail shows it as `app/NAME` in the user agent of every call
+    pub tool: &'static str,
     /// Profile of the AWS configuration
     pub profile: Option<String>,
     /// Region; without it, the configuration's
