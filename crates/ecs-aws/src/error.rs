@@ -164,7 +164,8 @@ pub fn classify(code: Option<&str>, status: Option<u16>) -> Kind {
         | "OperationAbortedException" => Kind::Transient,
         // Application Auto Scaling, while its new service-linked role cannot be assumed yet.
         "FailedResourceAccessException" => Kind::NotYet,
-        "NoSuchEntity" | "NoSuchEntityException" | "ServiceNotActiveException" => Kind::NotFound,
+        // The last is SSM's, for tags of a parameter that is gone.
+        "NoSuchEntity" | "NoSuchEntityException" | "ServiceNotActiveException" | "InvalidResourceId" => Kind::NotFound,
         "InvalidSubnet.Conflict" | "EntityAlreadyExists" | "PriorityInUse" | "Resource.AlreadyAssociated" => {
             Kind::AlreadyExists
         }

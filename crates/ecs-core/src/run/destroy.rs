@@ -67,8 +67,12 @@ impl Run<'_> {
         let held = Held { live: live.clone(), resource: Rc::clone(resource), new: false };
         let mut owner = resource.owner(&live);
         if owner == Owner::Unread {
-            owner =
-                resource.read_owner(api, &live).await.map_err(|error| error.doing(doing("reading", &**resource)))?;
+            owner = match resource.read_owner(api, &live).await {
+                Ok(owner) => owner,
+                // Another destroy of this stack was faster.
+                Err(error) if error.kind() == Kind::NotFound => return Ok((held, None)),
+                Err(error) => return Err(error.doing(doing("reading", &**resource))),
+            };
         }
         let label = format!("{} ({})", label(&**resource), resource.id(&live));
         if owner != Owner::Ours {
