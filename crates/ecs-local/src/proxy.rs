@@ -20,7 +20,7 @@ use crate::ecs::Ecs;
 use crate::recorder::{Call, Recorder};
 use crate::upstream::Upstream;
 use crate::weather::Sky;
-use crate::{application_autoscaling, ec2, elasticloadbalancing, iam, rds};
+use crate::{application_autoscaling, ec2, elasticloadbalancing, iam, model, rds};
 
 /// Control paths, for tests in other languages than Rust.
 const CONTROL: &str = "/_ecs-local/";
@@ -141,6 +141,9 @@ impl Proxy {
     async fn handle(&self, request: &Request) -> Answer {
         if !self.latency.is_zero() {
             tokio::time::sleep(self.latency).await;
+        }
+        if let Some(refusal) = model::refuse(request) {
+            return refusal;
         }
         match request.service.as_str() {
             "ecs" => self.ecs.call(request, &self.upstream).await,
