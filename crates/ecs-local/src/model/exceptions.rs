@@ -23,6 +23,10 @@ enum Demand {
     Unless(&'static str, (&'static str, &'static str)),
     /// A number in this range, if the member is there; `{}` in the message stands for it.
     Within(&'static str, i64, i64),
+    /// One of these numbers, if the member is there; `{}` in the message stands for all of them.
+    OneOf(&'static str, &'static [i64]),
+    /// A text of at most so many characters, unless another member is there.
+    AtMost(&'static str, usize, &'static [&'static str]),
 }
 
 const RULES: &[Rule] = &[
@@ -72,6 +76,27 @@ const RULES: &[Rule] = &[
         code: "InvalidParameterValue",
         message: "Invalid value {} for MaxRecords. Must be between 20 and 100",
     },
+    // botocore logs model, documentation of Days; aws-cdk#1343 for the words.
+    Rule {
+        service: "logs",
+        operation: "PutRetentionPolicy",
+        demand: Demand::OneOf(
+            "retentionInDays",
+            &[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653],
+        ),
+        code: "InvalidParameterException",
+        message: "Invalid retention value. Valid values are: [{}]",
+    },
+    // terraform-provider-aws#18521. A parameter that is overwritten may be an advanced one already.
+    Rule {
+        service: "ssm",
+        operation: "PutParameter",
+        demand: Demand::AtMost("Value", 4096, &["Tier", "Overwrite"]),
+        code: "ValidationException",
+        message: "Standard tier parameters support a maximum parameter value of 4096 characters. To create a larger \
+                  parameter value, upgrade the parameter to use the advanced-parameter tier. For more information, see \
+                  https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html",
+    },
 ];
 
 /// The refusal of a call that the model allows and the service does not.
@@ -94,6 +119,15 @@ fn unmet(rule: &Rule, members: &Value) -> Option<String> {
         Demand::Within(name, min, max) => {
             let number = members.get(name)?.as_str()?.parse::<i64>().ok()?;
             (!(min..=max).contains(&number)).then(|| rule.message.replace("{}", &number.to_string()))
+        }
+        Demand::OneOf(name, allowed) => {
+            let number = members.get(name)?.as_i64()?;
+            let all = || allowed.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+            (!allowed.contains(&number)).then(|| rule.message.replace("{}", &all()))
+        }
+        Demand::AtMost(name, most, but) => {
+            let length = members.get(name)?.as_str()?.chars().count();
+            (length > most && !but.iter().any(|other| given(other))).then(|| rule.message.to_owned())
         }
     }
 }

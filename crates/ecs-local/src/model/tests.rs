@@ -71,6 +71,40 @@ fn iam_counts_its_validation_errors() {
 }
 
 #[test]
+fn iam_has_sentences_for_names_and_paths() {
+    assert_eq!(
+        query("iam", "Action=GetRole&RoleName=a/b"),
+        "ValidationError: The specified value for roleName is invalid. It must contain only alphanumeric characters \
+         and/or the following: +=,.@_-"
+    );
+    assert_eq!(
+        query("iam", "Action=CreateRole&RoleName=a&Path=x&AssumeRolePolicyDocument=d"),
+        "ValidationError: The specified value for path is invalid. It must begin and end with / and contain only \
+         alphanumeric characters and/or / characters."
+    );
+    assert_eq!(
+        query("iam", "Action=ListRoles&MaxItems=many"),
+        "MalformedInput: Invalid value at 'maxItems': expecting an Integer"
+    );
+}
+
+#[test]
+fn what_a_service_asks_beyond_its_model_is_asked() {
+    assert_eq!(json("logs", "PutRetentionPolicy", r#"{"logGroupName": "a", "retentionInDays": 30}"#), "");
+    let said = json("logs", "PutRetentionPolicy", r#"{"logGroupName": "a", "retentionInDays": 31}"#);
+    assert!(
+        said.starts_with("InvalidParameterException: Invalid retention value. Valid values are: [1, 3, 5"),
+        "{said}"
+    );
+    let put = |tier: &str| {
+        let value = "v".repeat(4097);
+        json("ssm", "PutParameter", &format!(r#"{{"Name": "/a", "Value": "{value}", "Type": "String"{tier}}}"#))
+    };
+    assert!(put("").starts_with("ValidationException: Standard tier parameters support a maximum"), "{}", put(""));
+    assert_eq!(put(r#", "Tier": "Advanced""#), "");
+}
+
+#[test]
 fn elbv2_has_its_enums() {
     let said = query("elasticloadbalancing", "Action=CreateTargetGroup&Name=web&Protocol=http&Port=80&VpcId=vpc-1");
     assert!(

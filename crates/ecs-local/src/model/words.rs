@@ -31,7 +31,9 @@ pub(super) fn refuse(service: &str, operation: &str, findings: &Findings) -> Opt
     }
     let first = findings.violations.first()?;
     let (code, message) = match manner {
-        Manner::Counted(code) => (code, counted(&findings.violations)),
+        Manner::Counted(code) => {
+            (code, iam(service, &findings.violations).unwrap_or_else(|| counted(&findings.violations)))
+        }
         Manner::Ecr => ("InvalidParameterException", ecr(first)),
         Manner::Ecs => ecs(operation, first, &findings.violations),
         Manner::Ec2 => ec2(first),
@@ -107,6 +109,21 @@ fn must(constraint: &Constraint) -> String {
             of.iter().map(must).collect::<Vec<_>>().join(" and ")
         }
     }
+}
+
+/// IAM's sentences about the characters of names and paths (kubecost/docs#36, serverless/serverless#3802).
+fn iam(service: &str, violations: &[Violation]) -> Option<String> {
+    let [Violation { place, constraint: Constraint::Pattern(pattern), .. }] = violations else { return None };
+    let (path, must) = match (service, pattern.as_str()) {
+        ("iam", r"[\w+=,.@-]+") => {
+            (&place.path, "It must contain only alphanumeric characters and/or the following: +=,.@_-")
+        }
+        ("iam", r"(\u002F)|(\u002F[\u0021-\u007E]+\u002F)") => {
+            (&place.path, "It must begin and end with / and contain only alphanumeric characters and/or / characters.")
+        }
+        _ => return None,
+    };
+    Some(format!("The specified value for {path} is invalid. {must}"))
 }
 
 /// ECR has words of its own (jenkins-x/jx#1344, aws-dotnet-deploy#549).
