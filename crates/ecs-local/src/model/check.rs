@@ -184,7 +184,7 @@ impl Checker<'_> {
             (Kind::Boolean, Value::String(text)) if self.text => {
                 text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false")
             }
-            // JSON has seconds since the epoch; ISO 8601 is taken as well (AWS JSON protocol, Smithy `timestampFormat`).
+            // A form has ISO 8601, and only that; JSON and CBOR have seconds since the epoch, and ISO 8601 is let pass.
             (Kind::Timestamp, Value::String(text)) => is_time(text),
             (Kind::Integer | Kind::Long | Kind::Float | Kind::Double | Kind::Timestamp, Value::Number(_))
             | (Kind::Boolean, Value::Bool(_)) => true,
@@ -225,14 +225,14 @@ impl Checker<'_> {
     }
 }
 
-/// Whether a text starts as a time of ISO 8601 does, or is a number of seconds.
+/// Whether a text starts as a time of ISO 8601 does.
 fn is_time(text: &str) -> bool {
     let date = text.get(..10).unwrap_or_default();
     let dashed = date.bytes().enumerate().all(|(at, byte)| match at {
         4 | 7 => byte == b'-',
         _ => byte.is_ascii_digit(),
     });
-    (date.len() == 10 && dashed) || text.parse::<f64>().is_ok()
+    date.len() == 10 && dashed
 }
 
 /// The constraints of a shape's own that a value of its type breaks.

@@ -8,8 +8,7 @@ use super::words::Refusal;
 #[derive(Debug)]
 struct Rule {
     service: &'static str,
-    /// Empty: every operation.
-    operation: &'static str,
+    operations: &'static [&'static str],
     demand: Demand,
     code: &'static str,
     message: &'static str,
@@ -33,7 +32,7 @@ const RULES: &[Rule] = &[
     // terraform-provider-aws#42414.
     Rule {
         service: "ec2",
-        operation: "CreateVpc",
+        operations: &["CreateVpc"],
         demand: Demand::Any(&["CidrBlock", "Ipv4IpamPoolId"]),
         code: "MissingParameter",
         message: "Either 'cidrBlock' or 'ipv4IpamPoolId' should be provided.",
@@ -41,7 +40,7 @@ const RULES: &[Rule] = &[
     // hashicorp/terraform#14564.
     Rule {
         service: "ec2",
-        operation: "CreateRoute",
+        operations: &["CreateRoute"],
         demand: Demand::Any(&["DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId"]),
         code: "MissingParameter",
         message: "The request must contain the parameter destinationCidrBlock or destinationIpv6CidrBlock",
@@ -49,21 +48,21 @@ const RULES: &[Rule] = &[
     // awsdocs/aws-cloudformation-user-guide#467; ELBv2 API reference, CreateTargetGroup: none of them for Lambda.
     Rule {
         service: "elasticloadbalancing",
-        operation: "CreateTargetGroup",
+        operations: &["CreateTargetGroup"],
         demand: Demand::Unless("Protocol", ("TargetType", "lambda")),
         code: "ValidationError",
         message: "A protocol must be specified",
     },
     Rule {
         service: "elasticloadbalancing",
-        operation: "CreateTargetGroup",
+        operations: &["CreateTargetGroup"],
         demand: Demand::Unless("Port", ("TargetType", "lambda")),
         code: "ValidationError",
         message: "A port must be specified",
     },
     Rule {
         service: "elasticloadbalancing",
-        operation: "CreateTargetGroup",
+        operations: &["CreateTargetGroup"],
         demand: Demand::Unless("VpcId", ("TargetType", "lambda")),
         code: "ValidationError",
         message: "A VPC ID must be specified",
@@ -71,7 +70,19 @@ const RULES: &[Rule] = &[
     // botocore rds model, documentation of MaxRecords: "Constraints: Minimum 20, maximum 100."
     Rule {
         service: "rds",
-        operation: "",
+        operations: &[
+            "DescribeCertificates",
+            "DescribeDBEngineVersions",
+            "DescribeDBInstances",
+            "DescribeDBParameterGroups",
+            "DescribeDBParameters",
+            "DescribeDBSnapshots",
+            "DescribeDBSubnetGroups",
+            "DescribeEngineDefaultParameters",
+            "DescribeEvents",
+            "DescribeOrderableDBInstanceOptions",
+            "DescribePendingMaintenanceActions",
+        ],
         demand: Demand::Within("MaxRecords", 20, 100),
         code: "InvalidParameterValue",
         message: "Invalid value {} for MaxRecords. Must be between 20 and 100",
@@ -79,7 +90,7 @@ const RULES: &[Rule] = &[
     // botocore logs model, documentation of Days; aws-cdk#1343 for the words.
     Rule {
         service: "logs",
-        operation: "PutRetentionPolicy",
+        operations: &["PutRetentionPolicy"],
         demand: Demand::OneOf(
             "retentionInDays",
             &[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653],
@@ -90,7 +101,7 @@ const RULES: &[Rule] = &[
     // terraform-provider-aws#18521. A parameter that is overwritten may be an advanced one already.
     Rule {
         service: "ssm",
-        operation: "PutParameter",
+        operations: &["PutParameter"],
         demand: Demand::AtMost("Value", 4096, &["Tier", "Overwrite"]),
         code: "ValidationException",
         message: "Standard tier parameters support a maximum parameter value of 4096 characters. To create a larger \
@@ -101,7 +112,7 @@ const RULES: &[Rule] = &[
 
 /// The refusal of a call that the model allows and the service does not.
 pub(super) fn refuse(service: &str, operation: &str, members: &Value) -> Option<Refusal> {
-    let of_call = |rule: &&Rule| rule.service == service && (rule.operation.is_empty() || rule.operation == operation);
+    let of_call = |rule: &&Rule| rule.service == service && rule.operations.contains(&operation);
     RULES.iter().filter(of_call).find_map(|rule| {
         let message = unmet(rule, members)?;
         Some(Refusal { code: rule.code, message })

@@ -30,5 +30,6 @@ fn refusal(request: &Request) -> Option<Refusal> {
     let input = model.input(operation)?;
     let Some(members) = members::read(request, model, input) else { return Some(words::unreadable()) };
     let findings = check::check(model, input, &members.value, members.text);
-    words::refuse(service, operation, &findings).or_else(|| exceptions::refuse(service, operation, &members.value))
+    words::refuse(service, operation, &findings, members.text)
+        .or_else(|| exceptions::refuse(service, operation, &members.value))
 }

@@ -131,6 +131,7 @@ fn rds_names_what_is_missing_and_never_a_password() {
         query("rds", "Action=DescribeDBInstances&MaxRecords=5"),
         "InvalidParameterValue: Invalid value 5 for MaxRecords. Must be between 20 and 100"
     );
+    assert_eq!(query("rds", "Action=DescribeDBLogFiles&DBInstanceIdentifier=db&MaxRecords=5"), "");
     assert_eq!(
         query("rds", "Action=CreateDBSubnetGroup&DBSubnetGroupName=g&SubnetIds=&DBSubnetGroupDescription=d"),
         ""
@@ -210,6 +211,14 @@ fn what_is_sensitive_is_hidden() {
         "ValidationException: 1 validation error detected: Value '***' at 'secretString' failed to satisfy \
          constraint: Member must have length less than or equal to 65536"
     );
+}
+
+#[test]
+fn a_time_in_a_form_is_iso_8601() {
+    let form = "Action=DescribeAlarmHistory&StartDate=";
+    assert_eq!(query("monitoring", &format!("{form}1767225600")), "MalformedInput: timestamp must follow ISO8601");
+    assert_eq!(query("monitoring", &format!("{form}2026-01-01T00:00:00Z")), "");
+    assert_eq!(json("monitoring", "DescribeAlarmHistory", r#"{"StartDate": 1767225600}"#), "");
 }
 
 #[test]

@@ -24,10 +24,12 @@ enum Manner {
 }
 
 /// The refusal of a call, if there is something wrong. What is not of its type is found first: it cannot be read.
-pub(super) fn refuse(service: &str, operation: &str, findings: &Findings) -> Option<Refusal> {
+///
+/// `form`: the call came as a form, not as JSON or CBOR.
+pub(super) fn refuse(service: &str, operation: &str, findings: &Findings, form: bool) -> Option<Refusal> {
     let manner = manner(service);
     if let Some(first) = findings.mistyped.first() {
-        return Some(mistyped(service, manner, first));
+        return Some(mistyped(service, manner, first, form));
     }
     let first = findings.violations.first()?;
     let (code, message) = match manner {
@@ -191,24 +193,35 @@ fn rds(violation: &Violation) -> (&'static str, String) {
 }
 
 /// The refusal of a value that is not of its type.
-fn mistyped(service: &str, manner: Manner, found: &Mistyped) -> Refusal {
-    let (code, message) = match (manner, service) {
-        (Manner::Ec2, _) => {
+fn mistyped(service: &str, manner: Manner, found: &Mistyped, form: bool) -> Refusal {
+    let (code, message) = match manner {
+        Manner::Ec2 => {
             let (value, parameter) = (&found.shown, &found.place.wire);
             let message = format!("Value ({value}) for parameter {parameter} is invalid. Expecting {}.", a(found.kind));
             ("InvalidParameterValue", message)
         }
-        (Manner::Rds, _) => {
+        Manner::Rds => {
             let (value, member) = (&found.shown, &found.place.member);
             ("InvalidParameterValue", format!("Invalid value {value} for {member}. Must be {}", a(found.kind)))
         }
-        // CloudWatch's own query errors; the words are not documented.
-        (Manner::Counted(_), "iam" | "sts" | "elasticloadbalancing") => {
-            ("MalformedInput", format!("Invalid value at '{}': expecting {}", found.place.path, a(found.kind)))
+        // Code and words of a time: rusoto#654, and paws-r/paws#274 for seconds since the epoch. Other words are not known.
+        Manner::Counted(_) | Manner::Ecr | Manner::Ecs if form => {
+            let message = match found.kind {
+                Kind::Timestamp => "timestamp must follow ISO8601".to_owned(),
+                Kind::String
+                | Kind::Blob
+                | Kind::Boolean
+                | Kind::Integer
+                | Kind::Long
+                | Kind::Float
+                | Kind::Double
+                | Kind::List
+                | Kind::Map
+                | Kind::Structure => format!("Invalid value at '{}': expecting {}", found.place.path, a(found.kind)),
+            };
+            ("MalformedInput", message)
         }
-        (Manner::Counted(_) | Manner::Ecr | Manner::Ecs, _) => {
-            ("SerializationException", unconvertible(service, found))
-        }
+        Manner::Counted(_) | Manner::Ecr | Manner::Ecs => ("SerializationException", unconvertible(service, found)),
     };
     Refusal { code, message }
 }
