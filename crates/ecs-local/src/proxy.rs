@@ -22,7 +22,7 @@ use crate::recorder::{Call, Recorder};
 use crate::upstream::Upstream;
 use crate::weather::broken::{self, Body, Broken};
 use crate::weather::{Go, Harm, Holds, Sky, Weather, When};
-use crate::{application_autoscaling, ec2, elasticloadbalancing, iam, rds};
+use crate::{application_autoscaling, ec2, elasticloadbalancing, iam, model, rds};
 
 /// Control paths, for tests in other languages than Rust.
 const CONTROL: &str = "/_ecs-local/";
@@ -188,6 +188,9 @@ impl Proxy {
 
     /// Answers a call: our own model, or moto. Weather has passed already.
     async fn handle(&self, request: &Request) -> Answer {
+        if let Some(refusal) = model::refuse(request) {
+            return refusal;
+        }
         match request.service.as_str() {
             "ecs" => self.ecs.call(request, &self.upstream).await,
             "iam" => iam::answer(self, request).await,
