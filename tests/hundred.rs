@@ -10,7 +10,7 @@ const RATES: &str = "[throttling]\nrates = 'aws'\nhurry = 10\n";
 
 /// Returns a stack of many small services: the first takes what no other's path matches.
 fn stack() -> String {
-    let mut stack = String::from("name = \"hundred\"\nregion = \"us-east-1\"\n[db]\nenabled = false\n");
+    let mut stack = String::from("name = \"hundred\"\nregion = \"us-east-1\"\n[db]\nenabled = false\n[parameters]\n\"/hundred/url\" = \"${alb.url}\"\n");
     for number in 0..SERVICES {
         let path = if number == 0 { String::new() } else { format!("path = \"/s{number}/*\"\npriority = {number}\n") };
         stack += &format!("[services.s{number}]\ncpu = 256\nmemory = 512\nport = 8080\ndesired = 1\n{path}");
