@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::Region;
+use super::course::Course;
 use super::deployment::{Deployment, DeploymentStatus, RollbackStart, Rollout};
 use super::error::Stop;
 use super::facts::{Fact, Facts, Question};
+use super::launch::{NO_CAPACITY, needs};
 use super::service::Status;
-use super::task::{Effect, PROVISIONING, Progress, Reason, Stage, Task, TaskIds, Times, needs, trouble};
+use super::task::{Effect, PROVISIONING, Progress, Reason, Stage, Task, TaskIds, Times};
 
 /// Failures in a row after which ECS starts tasks ever more slowly.
 const PATIENT: i64 = 3;
@@ -94,18 +96,7 @@ impl Region {
             if self.tasks[index].due.is_none_or(|due| due > at) {
                 continue;
             }
-            let trouble = match self.tasks[index].stage {
-                Stage::Pending => self
-                    .task_definition(&self.tasks[index].definition)
-                    .and_then(|definition| trouble(definition, &self.name, facts)),
-                Stage::Provisioning
-                | Stage::Activating
-                | Stage::Running
-                | Stage::Deactivating
-                | Stage::Stopping
-                | Stage::Deprovisioning
-                | Stage::Stopped => None,
-            };
+            let trouble = self.trouble(&self.tasks[index], facts);
             let task = &mut self.tasks[index];
             match task.proceed(at, trouble, &scale, &mut self.effects) {
                 Progress::Going => {}
@@ -139,6 +130,7 @@ impl Region {
         for ((service, target_group), count) in registered {
             self.say(&service, &format!("registered {count} targets in (target-group {target_group})"));
         }
+        self.tell_events();
         for (service, deployment, reason) in failed {
             self.task_failed(&service, &deployment, &reason);
         }
@@ -374,8 +366,32 @@ impl Region {
             );
             return;
         }
+        let starts = self.place(index, starts);
+        if starts == 0 {
+            return;
+        }
         let names: String = (0..starts).map(|_| format!(" (task {})", self.start_task(index))).collect();
         self.say(&arn, &format!("has started {starts} tasks:{names}."));
+    }
+
+    /// How many of a service's new tasks Fargate has room for. Each of the others is a failure to start, and tried again.
+    fn place(&mut self, index: usize, starts: i64) -> i64 {
+        let at = self.now;
+        let service = &self.services[index];
+        let (arn, name) = (service.arn.clone(), service.name.clone());
+        let (id, definition) = (service.deployments[0].id.clone(), service.deployments[0].definition.clone());
+        let refused = (0..starts).filter(|_| self.strike(&name, &definition, false).is_some()).count();
+        if refused > 0 {
+            let more = "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.";
+            self.say(&arn, &format!("was unable to place a task. Reason: {NO_CAPACITY}. {more}"));
+            self.services[index].wake_at(at + self.scale.lasts(FIRST_WAIT));
+        }
+        for _ in 0..refused {
+            self.task_failed(&arn, &id, &Reason { code: "TaskFailedToStart", text: NO_CAPACITY.to_owned() });
+        }
+        // The circuit breaker may have ended this deployment meanwhile.
+        let given_up = self.services[index].deployments[0].id != id;
+        if given_up { 0 } else { starts - i64::try_from(refused).unwrap_or(starts) }
     }
 
     /// Starts a task of a service's primary deployment; returns its id.
@@ -412,6 +428,7 @@ impl Region {
             capacity_provider: service.capacity_provider().map(str::to_owned),
             subnet,
             groups: service.placement.groups.clone(),
+            course: Course::default(),
             ids,
             times: Times { created: at, ..Times::default() },
             version: 1,
@@ -431,11 +448,13 @@ impl Region {
         }
         self.effects.push(Effect::Attach { task: task.arn.clone() });
         self.tasks.push(task);
+        let name = self.services[index].name.clone();
+        self.set_course(&name);
         id
     }
 
     /// A free address in a task's subnet. The first four and the last are AWS's.
-    fn address(&mut self, task: &Task) -> String {
+    pub(crate) fn address(&mut self, task: &Task) -> String {
         let parsed = task.subnet.range.split_once('/').and_then(|(base, bits)| {
             let base: std::net::Ipv4Addr = base.parse().ok()?;
             let bits: u32 = bits.parse().ok().filter(|bits| (16..=28).contains(bits))?;
@@ -512,7 +531,7 @@ impl Region {
     }
 
     /// Adds an event to a service.
-    fn say(&mut self, arn: &str, message: &str) {
+    pub(crate) fn say(&mut self, arn: &str, message: &str) {
         let (id, at) = (self.ids.uuid(), self.now);
         if let Some(service) = self.services.iter_mut().find(|service| service.arn == arn) {
             let message = format!("(service {}) {message}", service.name);

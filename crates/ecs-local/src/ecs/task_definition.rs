@@ -304,6 +304,11 @@ fn check_fargate(content: &Value, awsvpc: bool) -> Result<(), Stop> {
     let Some(memory) = size("memory") else {
         return Err(client_exception("Fargate requires that 'memory' be defined at the task level."));
     };
+    check_size(cpu, memory)
+}
+
+/// Checks that Fargate has such a size.
+pub(crate) fn check_size(cpu: i64, memory: i64) -> Result<(), Stop> {
     let fits = match cpu {
         256 => [512, 1024, 2048].contains(&memory),
         _ => FARGATE_SIZES.iter().any(|&(units, least, most, step)| {
@@ -311,12 +316,10 @@ fn check_fargate(content: &Value, awsvpc: bool) -> Result<(), Stop> {
         }),
     };
     if !fits {
-        return Err(client_exception(
-            "No Fargate configuration exists for given values: \
-             "
-            .to_owned()
-                + &format!("{cpu} CPU, {memory} memory. See the Amazon ECS documentation for the valid values."),
-        ));
+        return Err(client_exception(format!(
+            "No Fargate configuration exists for given values: {cpu} CPU, {memory} memory. See the Amazon ECS documentation for the valid \
+             values."
+        )));
     }
     Ok(())
 }
