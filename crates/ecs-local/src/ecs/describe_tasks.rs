@@ -214,12 +214,8 @@ fn named<'a>(overrides: &'a Value, name: &str) -> &'a Value {
 fn overrides(given: &Value, content: &Value) -> Value {
     let mut shown = if given.is_null() { json!({}) } else { given.clone() };
     let containers = list(content, "containerDefinitions").iter().filter_map(|container| text(container, "name"));
-    shown["containerOverrides"] = containers
-        .map(|name| match named(given, name) {
-            Value::Null => json!({"name": name}),
-            given => given.clone(),
-        })
-        .collect();
+    let named = |name: &str| Some(named(given, name)).filter(|given| given.is_object()).cloned();
+    shown["containerOverrides"] = containers.map(|name| named(name).unwrap_or_else(|| json!({"name": name}))).collect();
     if shown.get("inferenceAcceleratorOverrides").is_none() {
         shown["inferenceAcceleratorOverrides"] = json!([]);
     }

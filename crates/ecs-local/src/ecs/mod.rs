@@ -4,6 +4,7 @@
 //! services it asks for ([`facts`]), and what it does to them (targets) is done before the answer goes out ([`world`]).
 
 mod cluster;
+mod container_definition;
 mod course;
 mod deployment;
 mod describe_tasks;
