@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Region;
 use super::json::{list, number, text};
 use super::log::{Log, logs};
-use super::task::{Effect, HEALTH_CHECK, Progress, Reason, Task};
+use super::task::{Effect, HEALTH_CHECK, Progress, Reason, Stage, Task};
 use crate::clock::Scale;
 use crate::weather::{Happening, Misfortune};
 
@@ -130,7 +130,9 @@ impl Region {
         address: &str,
     ) -> Option<(&'static str, &'static str, String)> {
         let mine = |task: &&Task| {
-            task.address == address && task.targets.iter().any(|target| target.target_group == target_group)
+            task.stage < Stage::Stopped
+                && task.address == address
+                && task.targets.iter().any(|target| target.target_group == target_group)
         };
         let task = self.tasks.iter().rev().find(mine)?;
         let started = task.times.started?;

@@ -64,6 +64,8 @@ impl Region {
         else {
             return Err(invalid_parameter("The referenced task was not found."));
         };
+        // "Any tags associated with the task will be deleted" (API reference, StopTask).
+        self.tags.forget(&self.tasks[index].arn);
         self.tasks[index].stop(now, Reason { code: "UserInitiated", text }, &scale, &mut self.effects);
         let service = self.tasks[index].service.clone();
         for service in self.services.iter_mut().filter(|candidate| candidate.arn == service) {
