@@ -64,9 +64,8 @@ pub(crate) struct Ecs {
 pub(crate) struct Region {
     name: String,
     scale: Scale,
+    /// The weather at this call.
     weather: Arc<Weather>,
-    /// How often misfortunes of this weather have struck.
-    struck: Struck,
     /// Simulated seconds; never goes back.
     now: f64,
     clusters: Vec<Cluster>,
@@ -77,6 +76,8 @@ pub(crate) struct Region {
     tasks: Vec<Task>,
     /// What RunTask did for which client token.
     runs: Vec<Run>,
+    /// How often misfortunes have struck.
+    struck: Struck,
     tags: Tags,
     ids: Ids,
     /// How many addresses were given out, by subnet.
@@ -95,7 +96,6 @@ impl Region {
             name: name.to_owned(),
             scale,
             weather: Arc::default(),
-            struck: Struck::default(),
             now: 0.0,
             clusters: Vec::new(),
             task_definitions: Vec::new(),
@@ -103,6 +103,7 @@ impl Region {
             services: Vec::new(),
             tasks: Vec::new(),
             runs: Vec::new(),
+            struck: Struck::default(),
             tags: Tags::default(),
             ids: Ids::new(seed),
             addresses: HashMap::new(),

@@ -7,14 +7,14 @@ use super::course::Course;
 use super::deployment::{Deployment, DeploymentStatus, RollbackStart, Rollout};
 use super::error::Stop;
 use super::facts::{Fact, Facts, Question};
-use super::launch::{NO_CAPACITY, needs};
+use super::launch::needs;
 use super::service::Status;
 use super::task::{Effect, PROVISIONING, Progress, Reason, Stage, Task, TaskIds, Times};
 
 /// Failures in a row after which ECS starts tasks ever more slowly.
 const PATIENT: i64 = 3;
 /// Seconds of the first wait; each is twice the one before. These pass at speed 0 as well, or there would be no end.
-const FIRST_WAIT: f64 = 10.0;
+pub(crate) const FIRST_WAIT: f64 = 10.0;
 /// Seconds of the longest wait (developer guide, "Service throttle logic": 27 minutes at most; here the older 15).
 const LONGEST_WAIT: f64 = 900.0;
 
@@ -137,7 +137,7 @@ impl Region {
     }
 
     /// Counts a task that did not start, and gives up where the circuit breaker says so.
-    fn task_failed(&mut self, arn: &str, id: &str, reason: &Reason) {
+    pub(crate) fn task_failed(&mut self, arn: &str, id: &str, reason: &Reason) {
         let at = self.now;
         if reason.text.starts_with("ECS was unable to assume the role") {
             self.say(arn, &format!("failed to launch a task with (error {}).", reason.text.trim_end_matches('.')));
@@ -366,32 +366,12 @@ impl Region {
             );
             return;
         }
-        let starts = self.place(index, starts);
+        let starts = self.place(index, 0, starts);
         if starts == 0 {
             return;
         }
         let names: String = (0..starts).map(|_| format!(" (task {})", self.start_task(index))).collect();
         self.say(&arn, &format!("has started {starts} tasks:{names}."));
-    }
-
-    /// How many of a service's new tasks Fargate has room for. Each of the others is a failure to start, and tried again.
-    fn place(&mut self, index: usize, starts: i64) -> i64 {
-        let at = self.now;
-        let service = &self.services[index];
-        let (arn, name) = (service.arn.clone(), service.name.clone());
-        let (id, definition) = (service.deployments[0].id.clone(), service.deployments[0].definition.clone());
-        let refused = (0..starts).filter(|_| self.strike(&name, &definition, false).is_some()).count();
-        if refused > 0 {
-            let more = "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.";
-            self.say(&arn, &format!("was unable to place a task. Reason: {NO_CAPACITY}. {more}"));
-            self.services[index].wake_at(at + self.scale.lasts(FIRST_WAIT));
-        }
-        for _ in 0..refused {
-            self.task_failed(&arn, &id, &Reason { code: "TaskFailedToStart", text: NO_CAPACITY.to_owned() });
-        }
-        // The circuit breaker may have ended this deployment meanwhile.
-        let given_up = self.services[index].deployments[0].id != id;
-        if given_up { 0 } else { starts - i64::try_from(refused).unwrap_or(starts) }
     }
 
     /// Starts a task of a service's primary deployment; returns its id.

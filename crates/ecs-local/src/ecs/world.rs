@@ -44,7 +44,7 @@ impl Ecs {
         }
         let mut regions = self.regions.lock().await;
         let region = regions.entry(request.region.clone()).or_insert_with(|| self.region(&request.region));
-        region.set_weather(&self.sky.weather());
+        region.weather = self.sky.weather();
         let mut facts = Facts::default();
         region.pass(self.clock.now(), &mut facts, upstream).await;
         let result = loop {
@@ -67,7 +67,7 @@ impl Ecs {
         let now = self.clock.now();
         for region in self.regions.lock().await.values_mut() {
             if !region.is_quiet(now) {
-                region.set_weather(&self.sky.weather());
+                region.weather = self.sky.weather();
                 region.pass(now, &mut Facts::default(), upstream).await;
             }
         }

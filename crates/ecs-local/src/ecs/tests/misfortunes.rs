@@ -12,7 +12,7 @@ use crate::weather::{Happening, Misfortune, Weather};
 impl World {
     fn befall(&mut self, misfortune: Misfortune) {
         let weather = Weather { misfortunes: vec![misfortune], ..Weather::default() };
-        self.region.set_weather(&Arc::new(weather));
+        self.region.weather = Arc::new(weather);
     }
 
     /// Registers a revision of `web` whose container has a health check: three tries, 10 s apart.
@@ -126,7 +126,7 @@ fn an_image_must_be_there_where_others_are_or_the_weather_is_strict() {
         (Fact::Missing, false, false),
     ] {
         world.facts.insert(image.clone(), fact.clone());
-        world.region.set_weather(&Arc::new(Weather { strict_images: strict, ..Weather::default() }));
+        world.region.weather = Arc::new(Weather { strict_images: strict, ..Weather::default() });
         let arn = world.run();
         let failed = world.task(&arn)["stopCode"] == "TaskFailedToStart";
         assert_eq!(failed, !starts, "{fact:?}, strict: {strict}");
