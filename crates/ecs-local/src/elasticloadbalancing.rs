@@ -24,7 +24,10 @@ pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
         }
         "CreateTargetGroup" => target_group(proxy, request).await,
         "CreateListener" => listener(proxy, request).await,
-        "DescribeTargetHealth" => target_health::describe(proxy, request).await,
+        "DescribeTargetHealth" => {
+            let answer = proxy.upstream.forward(request).await;
+            Some(target_health::show(proxy, request, answer).await)
+        }
         _ => None,
     };
     match taken {

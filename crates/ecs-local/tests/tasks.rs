@@ -319,7 +319,7 @@ async fn a_service_whose_tasks_fail_is_rolled_back_and_says_why() {
         (
             "unhealthy-target",
             "status-code = 503",
-            "(port 80) is unhealthy in (target-group ",
+            ") (port 80) is unhealthy in (target-group ",
             "Task failed ELB health checks in (target-group ",
         ),
         ("unhealthy-container", "", "failed container health checks.", "Task failed container health checks"),

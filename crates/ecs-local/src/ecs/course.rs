@@ -267,8 +267,10 @@ impl Task {
             Some(Happening::UnhealthyTarget) if !self.targets.is_empty() => {
                 let (target_group, port) = (self.targets[0].target_group.clone(), self.targets[0].port);
                 let (.., why) = self.course.misfortune.as_ref().map_or_else(Default::default, unhealthy);
-                self.course.event =
-                    Some(format!("(port {port}) is unhealthy in (target-group {target_group}) due to (reason {why})"));
+                let id = super::json::last_part(&self.arn);
+                self.course.event = Some(format!(
+                    "(task {id}) (port {port}) is unhealthy in (target-group {target_group}) due to (reason {why})."
+                ));
                 let text = format!("Task failed ELB health checks in (target-group {target_group})");
                 return self.fail(at, scheduler(text), scale, effects);
             }

@@ -4,10 +4,9 @@ use crate::answer::{Answer, text, texts};
 use crate::call::Request;
 use crate::proxy::Proxy;
 
-/// The health of targets, as the tasks behind them have it; moto finds every target healthy.
-pub(super) async fn describe(proxy: &Proxy, request: &Request) -> Option<Answer> {
-    let target_group = request.form_value("TargetGroupArn")?;
-    let mut answer = proxy.upstream.forward(request).await;
+/// An answer of moto's with the health of targets as the tasks behind them have it; moto finds every target healthy.
+pub(super) async fn show(proxy: &Proxy, request: &Request, mut answer: Answer) -> Answer {
+    let target_group = request.form_value("TargetGroupArn").unwrap_or_default();
     let mut xml = String::from_utf8_lossy(&answer.body).into_owned();
     for member in texts(&xml.clone(), "member") {
         let Some((address, health)) = text(member, "Id").zip(text(member, "TargetHealth")) else { continue };
@@ -19,5 +18,5 @@ pub(super) async fn describe(proxy: &Proxy, request: &Request) -> Option<Answer>
         }
     }
     answer.body = xml.into();
-    Some(answer)
+    answer
 }
