@@ -4,7 +4,7 @@ use xmltree::Element;
 
 use super::kind::Kind;
 use super::life::{Life, State};
-use super::listing::{ask, list, replace, set, structure, value};
+use super::listing::{VERSION, ask, list, replace, set, structure, value};
 use super::nat_gateway::later;
 use super::refusal::Refusal;
 use crate::answer::{Answer, escape, text, texts};
@@ -21,9 +21,6 @@ pub(super) async fn all(proxy: &Proxy, region: &str) -> Vec<Element> {
     let mut endpoints = list(proxy, region, kind, &[]).await;
     endpoints.retain(|endpoint| value(endpoint, "state") != "deleted");
     for endpoint in &mut endpoints {
-        if value(endpoint, "vpcEndpointType").is_empty() {
-            set(endpoint, "vpcEndpointType", "Gateway");
-        }
         let Some(life) = proxy.ec2.endpoints.get(&value(endpoint, "vpcEndpointId")) else { continue };
         let state = life.state(now);
         set(endpoint, "state", state.as_str());
@@ -45,7 +42,12 @@ pub(super) async fn create(proxy: &Proxy, request: &Request) -> Result<Answer, R
         let message = format!("The Vpc Endpoint Service '{service}' does not exist");
         return Err(Refusal::new("InvalidServiceName", message));
     }
-    let mut answer = proxy.upstream.forward(request).await;
+    // Gateway is the default (botocore ec2 model, `CreateVpcEndpointRequest`); moto cannot delete one without a type.
+    let mut form = request.form.clone();
+    if request.form_value("VpcEndpointType").is_none() {
+        form.push(("VpcEndpointType".to_owned(), "Gateway".to_owned()));
+    }
+    let mut answer = proxy.upstream.forward(&request.with_form(form)).await;
     let body = String::from_utf8_lossy(&answer.body).into_owned();
     let interface = request.form_value("VpcEndpointType") == Some("Interface");
     if let Some(id) = text(&body, "vpcEndpointId").filter(|_| interface && answer.status.is_success()) {
@@ -77,12 +79,8 @@ pub(super) async fn delete(proxy: &Proxy, request: &Request) -> Answer {
     let mut unsuccessful = String::new();
     for id in Form::of(request).values("VpcEndpointId") {
         if present.iter().all(|endpoint| value(endpoint, "vpcEndpointId") != id) {
-            let message = escape(&format!("The Vpc Endpoint Id '{id}' does not exist"));
-            unsuccessful.push_str(&format!(
-                "<item><error><code>InvalidVpcEndpoint.NotFound</code><message>{message}</message></error>\
-                 <resourceId>{}</resourceId></item>",
-                escape(id)
-            ));
+            let message = format!("The Vpc Endpoint Id '{id}' does not exist");
+            unsuccessful.push_str(&left(id, "InvalidVpcEndpoint.NotFound", &escape(&message)));
             continue;
         }
         proxy.ec2.tokens.forget(id);
@@ -90,12 +88,23 @@ pub(super) async fn delete(proxy: &Proxy, request: &Request) -> Answer {
             Some(life) if life.gone.is_some() => {}
             Some(_) => proxy.ec2.endpoints.end(id, later(proxy, proxy.sky.weather().provisioning.interfaces)),
             None => {
-                ask(proxy, &request.region, &[("Action", "DeleteVpcEndpoints"), ("VpcEndpointId.1", id)]).await;
+                let form = [("Action", "DeleteVpcEndpoints"), ("VpcEndpointId.1", id)];
+                let reply = proxy.upstream.query("ec2", &request.region, VERSION, &form).await;
+                if !reply.status.is_success() {
+                    let said = |tag| text(&reply.body, tag).unwrap_or("InternalError");
+                    unsuccessful.push_str(&left(id, said("Code"), said("Message")));
+                }
             }
         }
     }
     settle(proxy).await;
     Answer::ec2(&request.operation, &format!("<unsuccessful>{unsuccessful}</unsuccessful>"))
+}
+
+/// One that was not deleted.
+fn left(id: &str, code: &str, message: &str) -> String {
+    let id = escape(id);
+    format!("<item><error><code>{code}</code><message>{message}</message></error><resourceId>{id}</resourceId></item>")
 }
 
 /// Deletes from moto what is gone, with its network interfaces.
