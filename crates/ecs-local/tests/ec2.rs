@@ -115,6 +115,15 @@ async fn a_nat_gateway_holds_its_address_until_it_is_gone() {
     let route = format!("DestinationCidrBlock=0.0.0.0/0&NatGatewayId={id}");
     let table = aws.query(&format!("ec2:CreateRouteTable&VpcId={}", made.vpc), "routeTableId");
     assert_eq!(aws.refused(&format!("ec2:CreateRoute&RouteTableId={table}&{route}")), "InvalidNatGatewayID.NotFound");
+    let live = gateway(&aws, &made, &other, "nat-c");
+    aws.call(&format!("ec2:CreateRoute&RouteTableId={table}&DestinationCidrBlock=0.0.0.0/0&NatGatewayId={live}"));
+    let states = || {
+        let answer = aws.call(&format!("ec2:DescribeRouteTables&RouteTableId.1={table}"));
+        ["active", "blackhole"].map(|state| answer.matches(&format!("<state>{state}</state>")).count())
+    };
+    assert_eq!(states(), [2, 0]);
+    aws.call(&format!("ec2:DeleteNatGateway&NatGatewayId={live}"));
+    assert_eq!(states(), [1, 1]);
     aws.call(&format!("ec2:ReleaseAddress&AllocationId={other}"));
     assert_eq!(aws.refused(&format!("ec2:ReleaseAddress&AllocationId={other}")), "InvalidAllocationID.NotFound");
 }
@@ -341,6 +350,13 @@ async fn ranges_zones_and_quotas_are_checked() {
         (format!("{subnet}&CidrBlock=10.0.0.128/25"), "InvalidSubnet.Conflict"),
         (format!("{subnet}&CidrBlock=10.0.9.0/24&AvailabilityZone=us-east-1z"), "InvalidParameterValue"),
         (format!("{subnet}&CidrBlock=10.0.9.0/24&AvailabilityZone=eu-west-1a"), "InvalidParameterValue"),
+        (
+            format!(
+                "ec2:ModifyVpcAttribute&VpcId={}&EnableDnsSupport.Value=true&EnableDnsHostnames.Value=true",
+                made.vpc
+            ),
+            "InvalidParameterCombination",
+        ),
         ("ec2:CreateSubnet&VpcId=vpc-0123&CidrBlock=10.0.9.0/24".to_owned(), "InvalidVpcID.NotFound"),
     ] {
         assert_eq!(aws.refused(&call), code, "{call}");

@@ -10,7 +10,7 @@ use url::form_urlencoded;
 use xmltree::{Element, XMLNode};
 
 use super::kind::Kind;
-use super::listing::{self, find, list, replace, set, set_of, structure, value, values};
+use super::listing::{list, replace, set, set_of, structure, value, values};
 use super::nat_gateway::later;
 use crate::call::{Protocol, Request};
 use crate::proxy::Proxy;
@@ -64,19 +64,39 @@ pub(super) async fn all(proxy: &Proxy, region: &str) -> Vec<Element> {
     // Those of tasks that started or stopped since the last call to ECS count as well.
     proxy.ecs.settle(&proxy.upstream).await;
     survey(proxy, region).await;
-    let Some(kind) = Kind::listed_by("DescribeNetworkInterfaces") else { return Vec::new() };
-    let mut interfaces = list(proxy, region, kind, &[]).await;
+    let around = Around::of(proxy, region).await;
+    let mut interfaces = everything(proxy, region, "DescribeNetworkInterfaces").await;
     for interface in &mut interfaces {
-        as_it_is(proxy, region, interface).await;
+        as_it_is(proxy, &around, interface);
     }
-    let known: Vec<Known> = {
-        let known = proxy.ec2.interfaces.known();
-        known.iter().filter(|((of, ..), _)| of == region).map(|(_, known)| known.clone()).collect()
-    };
-    for known in known {
-        interfaces.push(shown(proxy, region, &known).await);
-    }
+    let known = proxy.ec2.interfaces.known();
+    let ours = known.iter().filter(|((of, ..), _)| of == region);
+    interfaces.extend(ours.map(|(_, known)| shown(&around, known)));
     interfaces
+}
+
+/// What network interfaces refer to.
+struct Around {
+    subnets: Vec<Element>,
+    groups: Vec<Element>,
+    endpoints: Vec<Element>,
+}
+
+impl Around {
+    async fn of(proxy: &Proxy, region: &str) -> Around {
+        Around {
+            subnets: everything(proxy, region, "DescribeSubnets").await,
+            groups: everything(proxy, region, "DescribeSecurityGroups").await,
+            endpoints: everything(proxy, region, "DescribeVpcEndpoints").await,
+        }
+    }
+}
+
+async fn everything(proxy: &Proxy, region: &str, describe: &str) -> Vec<Element> {
+    match Kind::listed_by(describe) {
+        Some(kind) => list(proxy, region, kind, &[]).await,
+        None => Vec::new(),
+    }
 }
 
 /// Notices load balancers and databases that have come or gone, after a call to their services: a network interface lingers
@@ -209,7 +229,7 @@ fn members(body: &[u8], path: &[&str]) -> Vec<Element> {
 }
 
 /// Shows one of moto's as AWS does: in use, and by whom.
-async fn as_it_is(proxy: &Proxy, region: &str, interface: &mut Element) {
+fn as_it_is(proxy: &Proxy, around: &Around, interface: &mut Element) {
     let id = value(interface, "networkInterfaceId");
     let number = u32::from_str_radix(id.get(id.len().saturating_sub(7)..).unwrap_or_default(), 16).unwrap_or_default();
     if let Some(gateway) = proxy.ec2.nat_gateways.holder(&id) {
@@ -221,9 +241,8 @@ async fn as_it_is(proxy: &Proxy, region: &str, interface: &mut Element) {
     } else if let Some(endpoint) = proxy.ec2.endpoints.holder(&id) {
         set(interface, "description", &format!("VPC Endpoint Interface {endpoint}"));
         set(interface, "interfaceType", "vpc_endpoint");
-        if let Some(endpoint) = find(proxy, region, &endpoint).await
-            && let Some(groups) = endpoint.get_child("groupSet")
-        {
+        let endpoint = around.endpoints.iter().find(|one| value(one, "vpcEndpointId") == endpoint);
+        if let Some(groups) = endpoint.and_then(|endpoint| endpoint.get_child("groupSet")) {
             replace(interface, groups.clone());
         }
         attach(interface, number, "amazon-aws");
@@ -251,10 +270,11 @@ fn attach(interface: &mut Element, number: u32, owner: &str) {
 }
 
 /// One that moto lacks.
-async fn shown(proxy: &Proxy, region: &str, known: &Known) -> Element {
+fn shown(around: &Around, known: &Known) -> Element {
     let Known { id, number, wanted, .. } = known;
-    let subnet = find(proxy, region, &wanted.subnet).await.unwrap_or_else(|| Element::new("item"));
-    let address = address(&value(&subnet, "cidrBlock"), *number);
+    let subnet = around.subnets.iter().find(|subnet| value(subnet, "subnetId") == wanted.subnet);
+    let of_subnet = |name: &str| subnet.map(|subnet| value(subnet, name)).unwrap_or_default();
+    let address = address(&of_subnet("cidrBlock"), *number);
     let [_, a, b, c] = number.to_be_bytes();
     let mac = format!("02:00:00:{a:02x}:{b:02x}:{c:02x}");
     let mut shown = structure(
@@ -263,9 +283,9 @@ async fn shown(proxy: &Proxy, region: &str, known: &Known) -> Element {
             ("networkInterfaceId", id),
             ("subnetId", &wanted.subnet),
             ("vpcId", &wanted.vpc),
-            ("availabilityZone", &value(&subnet, "availabilityZone")),
+            ("availabilityZone", &of_subnet("availabilityZone")),
             ("description", &wanted.description),
-            ("ownerId", &value(&subnet, "ownerId")),
+            ("ownerId", &of_subnet("ownerId")),
             ("requesterId", wanted.requester),
             ("macAddress", &mac),
             ("privateIpAddress", &address),
@@ -275,7 +295,8 @@ async fn shown(proxy: &Proxy, region: &str, known: &Known) -> Element {
     );
     let mut groups = Vec::new();
     for group in &wanted.groups {
-        let name = find(proxy, region, group).await.map(|group| value(&group, "groupName")).unwrap_or_default();
+        let listed = around.groups.iter().find(|one| value(one, "groupId") == *group);
+        let name = listed.map(|group| value(group, "groupName")).unwrap_or_default();
         groups.push(structure("item", &[("groupId", group), ("groupName", &name)]));
     }
     replace(&mut shown, set_of("groupSet", groups));
@@ -302,7 +323,7 @@ fn address(range: &str, number: u32) -> String {
 /// The network interfaces that a filter finds.
 pub(super) async fn with(proxy: &Proxy, request: &Request, path: &str, wanted: &str) -> Vec<Element> {
     let mut interfaces = all(proxy, &request.region).await;
-    interfaces.retain(|interface| listing::values(interface, path).iter().any(|value| value == wanted));
+    interfaces.retain(|interface| values(interface, path).iter().any(|value| value == wanted));
     interfaces
 }
 

@@ -73,6 +73,10 @@ async fn read(proxy: &Proxy, request: &Request) -> Result<Answer, Refusal> {
         "DescribeNatGateways" => nat_gateway::all(proxy, &request.region).await,
         "DescribeVpcEndpoints" => vpc_endpoint::all(proxy, &request.region).await,
         "DescribeNetworkInterfaces" => interface::all(proxy, &request.region).await,
+        "DescribeRouteTables" => {
+            let answer = consistency::describe(proxy, request).await;
+            return Ok(route_table::with_blackholes(proxy, request, answer).await);
+        }
         _ => return Ok(consistency::describe(proxy, request).await),
     };
     consistency::select(proxy, request, items)
@@ -114,6 +118,7 @@ async fn write(proxy: &Proxy, request: &Request) -> Result<Answer, Refusal> {
         "RevokeSecurityGroupIngress" | "RevokeSecurityGroupEgress" => {
             return security_group::revoke(proxy, request).await;
         }
+        "ModifyVpcAttribute" => vpc::modify_attribute(request)?,
         "AllocateAddress" => address::allocate(proxy, request).await?,
         "ReleaseAddress" => address::release(proxy, request).await?,
         "CreateInternetGateway" => internet_gateway::create(proxy, request).await?,

@@ -1,11 +1,14 @@
 //! Route tables: routes to what is there, and one table for a subnet.
 
+use std::collections::BTreeSet;
+
 use super::in_use::refuse;
 use super::kind::Kind;
 use super::listing::{value, values};
 use super::refusal::Refusal;
 use super::vpc::same_vpc;
 use super::{existing, nat_gateway, of_kind};
+use crate::answer::{Answer, texts};
 use crate::call::Request;
 use crate::proxy::Proxy;
 
@@ -108,6 +111,42 @@ pub(super) async fn delete(proxy: &Proxy, request: &Request) -> Result<(), Refus
     let Some(id) = request.form_value("RouteTableId") else { return Ok(()) };
     let associated = values(&existing(proxy, request, id).await?, "associationSet/item/routeTableAssociationId");
     refuse(!associated.is_empty(), format!("The routeTable '{id}' has dependencies and cannot be deleted."))
+}
+
+/// Shows the routes that lead nowhere: to a NAT gateway that is deleted, or an internet gateway that is not attached (botocore
+/// ec2 model, `Route.State`). moto has all routes active.
+pub(super) async fn with_blackholes(proxy: &Proxy, request: &Request, mut answer: Answer) -> Answer {
+    let body = String::from_utf8_lossy(&answer.body).into_owned();
+    let targets = || texts(&body, "natGatewayId").into_iter().chain(texts(&body, "gatewayId"));
+    let mut open = BTreeSet::new();
+    for target in targets().filter(|target| target.starts_with("nat-")) {
+        if nat_gateway::exists(proxy, &request.region, target).await {
+            open.insert(target.to_owned());
+        }
+    }
+    if targets().any(|target| target.starts_with("igw-")) {
+        let gateways = of_kind(proxy, request, "DescribeInternetGateways", &[]).await;
+        let attached = gateways.iter().filter(|gateway| !value(gateway, "attachmentSet/item/vpcId").is_empty());
+        open.extend(attached.map(|gateway| value(gateway, "internetGatewayId")));
+    }
+    let is_lost = |target: &&str| (target.starts_with("nat-") || target.starts_with("igw-")) && !open.contains(*target);
+    let lost: BTreeSet<&str> = targets().filter(is_lost).collect();
+    if lost.is_empty() {
+        return answer;
+    }
+    // moto writes a route's state after its target, and nothing between routes has one.
+    let mut routes = body.split("<state>active</state>").peekable();
+    let mut shown = String::new();
+    while let Some(route) = routes.next() {
+        shown.push_str(route);
+        if routes.peek().is_some() {
+            let leads = ["natGatewayId", "gatewayId"].iter().filter_map(|tag| texts(route, tag).pop());
+            let state = if leads.into_iter().any(|target| lost.contains(target)) { "blackhole" } else { "active" };
+            shown.push_str(&format!("<state>{state}</state>"));
+        }
+    }
+    answer.body = shown.into();
+    answer
 }
 
 /// A table's associations with the VPC itself.

@@ -142,7 +142,8 @@ async fn rules(proxy: &Proxy, request: &Request, id: &str) -> Vec<(String, Rule)
 fn asked(request: &Request) -> Vec<Rule> {
     let form = Form::of(request);
     let mut asked = Vec::new();
-    for permission in form.list("IpPermissions") {
+    let permissions = form.list("IpPermissions");
+    for permission in &permissions {
         let text = |name: &str| permission.value(name).unwrap_or_default();
         for (list, member) in [
             ("IpRanges", "CidrIp"),
@@ -155,7 +156,7 @@ fn asked(request: &Request) -> Vec<Rule> {
         }
     }
     // The short form, for one range.
-    if !form.within("IpPermissions").is_given()
+    if permissions.is_empty()
         && let Some(peer) = form.value("CidrIp")
     {
         let text = |name: &str| form.value(name).unwrap_or_default();

@@ -7,6 +7,7 @@ use super::refusal::Refusal;
 use super::{existing, of_kind};
 use crate::answer::{Answer, texts};
 use crate::call::Request;
+use crate::form::Form;
 use crate::proxy::Proxy;
 
 /// VPCs in a region, the default one included (VPC user guide, quotas).
@@ -14,6 +15,9 @@ const MOST: usize = 5;
 
 /// The prefix lengths of VPCs and of subnets (EC2 API reference, CreateVpc and CreateSubnet).
 const SIZES: std::ops::RangeInclusive<u8> = 16..=28;
+
+/// What can be changed about a VPC.
+const ATTRIBUTES: &[&str] = &["EnableDnsSupport", "EnableDnsHostnames", "EnableNetworkAddressUsageMetrics"];
 
 /// Creates a VPC.
 ///
@@ -57,6 +61,17 @@ pub(super) async fn create_subnet(proxy: &Proxy, request: &Request) -> Result<An
         }
     }
     Ok(proxy.upstream.forward(&request).await)
+}
+
+/// Refuses to change two attributes of a VPC at once (EC2 API reference, ModifyVpcAttribute).
+pub(super) fn modify_attribute(request: &Request) -> Result<(), Refusal> {
+    let form = Form::of(request);
+    let given = ATTRIBUTES.iter().filter(|attribute| form.within(attribute).value("Value").is_some());
+    if given.count() > 1 {
+        let message = "Fields for multiple attribute types specified";
+        return Err(Refusal::new("InvalidParameterCombination", message));
+    }
+    Ok(())
 }
 
 /// The call with its range as AWS keeps it: 10.0.0.5/24 is 10.0.0.0/24 (EC2 API reference, CreateVpc and CreateSubnet).
