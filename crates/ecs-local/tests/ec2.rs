@@ -111,6 +111,7 @@ async fn a_nat_gateway_holds_its_address_until_it_is_gone() {
     let id = gateway(&aws, &made, &other, "nat-b");
     aws.call(&format!("ec2:DeleteNatGateway&NatGatewayId={id}"));
     assert_eq!(aws.query(&format!("ec2:DescribeNatGateways&NatGatewayId.1={id}"), "state"), "deleted");
+    assert!(aws.query(&format!("ec2:DescribeNatGateways&NatGatewayId.1={id}"), "deleteTime").ends_with('Z'));
     assert_eq!(aws.refused(&format!("ec2:DeleteNatGateway&NatGatewayId={id}")), "NatGatewayNotFound");
     let route = format!("DestinationCidrBlock=0.0.0.0/0&NatGatewayId={id}");
     let table = aws.query(&format!("ec2:CreateRouteTable&VpcId={}", made.vpc), "routeTableId");
@@ -191,6 +192,19 @@ async fn an_interface_endpoint_comes_up_and_goes_in_its_time() {
     assert!(again.contains("<code>InvalidVpcEndpoint.NotFound</code>"), "{again}");
     let unknown = format!("ec2:CreateVpcEndpoint&VpcId={}&ServiceName=com.amazonaws.eu-west-1.s3", made.vpc);
     assert_eq!(aws.refused(&unknown), "InvalidServiceName");
+}
+
+#[tokio::test]
+async fn an_interface_endpoint_that_fails_says_why() {
+    let failure =
+        "[[provisioning.failure]]\nkind = 'vpc-endpoint'\nname = '*'\ncode = 'InternalError'\nmessage = 'No.'";
+    let aws = Aws::in_weather(0.0, failure).await;
+    let made = aws.network();
+    let service = "ServiceName=com.amazonaws.us-east-1.ecr.api&VpcEndpointType=Interface";
+    let create = format!("ec2:CreateVpcEndpoint&VpcId={}&{service}&SubnetId.1={}", made.vpc, made.subnets[0]);
+    assert_eq!(aws.query(&create, "state"), "pending");
+    let answer = aws.call("ec2:DescribeVpcEndpoints&Filter.1.Name=vpc-endpoint-state&Filter.1.Value.1=failed");
+    assert!(answer.contains("<lastError><message>No.</message><code>InternalError</code></lastError>"), "{answer}");
 }
 
 #[tokio::test]

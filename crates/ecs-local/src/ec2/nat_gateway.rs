@@ -1,6 +1,6 @@
 //! NAT gateways: moto has them available at once, and deleted at once.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use xmltree::Element;
 
@@ -150,6 +150,15 @@ fn as_it_is(proxy: &Proxy, mut gateway: Element, now: f64) -> Option<Element> {
     if let Some((code, message)) = life.failure.as_ref().filter(|_| state != State::Pending) {
         set(&mut gateway, "failureCode", code);
         set(&mut gateway, "failureMessage", message);
+    }
+    let ended = match state {
+        State::Pending | State::Available => None,
+        State::Failed => Some(life.ready),
+        State::Deleting | State::Deleted => life.gone,
+    };
+    if let Some(ended) = ended.filter(|ended| *ended <= now) {
+        let wall = UNIX_EPOCH + Duration::from_secs_f64(proxy.clock.scale.wall(ended).max(0.0));
+        set(&mut gateway, "deleteTime", &humantime::format_rfc3339_millis(wall).to_string());
     }
     if let Some(address) = life.failure.as_ref().and_then(|(_, message)| refused_address(message))
         && value(&gateway, "natGatewayAddressSet/item/allocationId").is_empty()
