@@ -136,7 +136,7 @@ async fn survey(proxy: &Proxy, region: &str) {
     }
 }
 
-/// A load balancer has one in each of its subnets. What describes it and who asks for it is known from EC2's console.
+/// A load balancer has one in each of its subnets, described as "ELB app/NAME/ID".
 async fn load_balancers(proxy: &Proxy, region: &str) -> Vec<Wanted> {
     let request = question("elasticloadbalancing", region, "DescribeLoadBalancers", "2015-12-01");
     let answer = elasticloadbalancing::answer(proxy, &request).await;
