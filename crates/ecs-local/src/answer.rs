@@ -31,6 +31,15 @@ impl Answer {
         Answer::new(StatusCode::OK, "text/xml", body.into())
     }
 
+    /// An XML answer of EC2: `inner` inside `<OperationResponse>`.
+    pub(crate) fn ec2(operation: &str, inner: &str) -> Answer {
+        let body = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><{operation}Response xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\">\
+             <requestId>{REQUEST_ID}</requestId>{inner}</{operation}Response>"
+        );
+        Answer::new(StatusCode::OK, "text/xml", body.into())
+    }
+
     /// Plain text.
     pub(crate) fn text(status: StatusCode, body: String) -> Answer {
         Answer::new(status, "text/plain; charset=utf-8", body.into())

@@ -179,13 +179,17 @@ impl Request {
 
     /// The same query call with another value for a member.
     pub(crate) fn with_form_value(&self, name: &str, value: &str) -> Request {
-        let mut request = self.clone();
-        for (_, present) in request.form.iter_mut().filter(|(key, _)| key == name) {
+        let mut form = self.form.clone();
+        for (_, present) in form.iter_mut().filter(|(key, _)| key == name) {
             value.clone_into(present);
         }
-        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(&request.form).finish();
-        request.body = body.into();
-        request
+        self.with_form(form)
+    }
+
+    /// The same query call with other members.
+    pub(crate) fn with_form(&self, form: Vec<(String, String)>) -> Request {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(&form).finish();
+        Request { body: body.into(), form, ..self.clone() }
     }
 
     /// The names or ids that the call is about, joined by commas.

@@ -18,6 +18,7 @@ use crate::answer::Answer;
 use crate::call::Request;
 use crate::clock::Clock;
 use crate::ecs::Ecs;
+use crate::newborn::Newborn;
 use crate::recorder::{Call, Recorder};
 use crate::upstream::Upstream;
 use crate::weather::broken::{self, Body, Broken};
@@ -37,7 +38,8 @@ pub(crate) struct Proxy {
     pub(crate) holds: Arc<Holds>,
     pub(crate) clock: Clock,
     pub(crate) latency: Duration,
-    pub(crate) tokens: ec2::Tokens,
+    pub(crate) ec2: ec2::State,
+    pub(crate) newborn: Newborn,
     /// Held while moto loads: a reset in the middle fails.
     warming: Mutex<()>,
     served: AtomicU64,
@@ -52,6 +54,7 @@ impl Proxy {
         latency: Duration,
     ) -> Proxy {
         let ecs = Ecs::new(clock, Arc::clone(&sky));
+        let newborn = Newborn::new(clock, Arc::clone(&sky));
         Proxy {
             upstream,
             ecs,
@@ -60,7 +63,8 @@ impl Proxy {
             holds,
             clock,
             latency,
-            tokens: ec2::Tokens::default(),
+            ec2: ec2::State::default(),
+            newborn,
             warming: Mutex::new(()),
             served: AtomicU64::new(0),
         }
@@ -110,7 +114,8 @@ impl Proxy {
         let _warming = self.warming.lock().await;
         self.upstream.reset().await?;
         self.ecs.reset().await;
-        self.tokens.clear();
+        self.ec2.clear();
+        self.newborn.clear();
         Ok(())
     }
 
@@ -194,9 +199,17 @@ impl Proxy {
         match request.service.as_str() {
             "ecs" => self.ecs.call(request, &self.upstream).await,
             "iam" => iam::answer(self, request).await,
-            "rds" => rds::answer(self, request).await,
+            "rds" => {
+                let answer = rds::answer(self, request).await;
+                ec2::owners_changed(self, request).await;
+                answer
+            }
             "ec2" => ec2::answer(self, request).await,
-            "elasticloadbalancing" => elasticloadbalancing::answer(self, request).await,
+            "elasticloadbalancing" => {
+                let answer = elasticloadbalancing::answer(self, request).await;
+                ec2::owners_changed(self, request).await;
+                answer
+            }
             "application-autoscaling" => application_autoscaling::answer(self, request).await,
             _ => self.upstream.forward(request).await,
         }
