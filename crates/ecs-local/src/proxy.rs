@@ -20,7 +20,7 @@ use crate::ecs::Ecs;
 use crate::recorder::{Call, Recorder};
 use crate::upstream::Upstream;
 use crate::weather::Sky;
-use crate::{application_autoscaling, ec2, elasticloadbalancing, iam, rds};
+use crate::{application_autoscaling, cloudwatch, ec2, elasticloadbalancing, iam, rds};
 
 /// Control paths, for tests in other languages than Rust.
 const CONTROL: &str = "/_ecs-local/";
@@ -149,6 +149,7 @@ impl Proxy {
             "ec2" => ec2::answer(self, request).await,
             "elasticloadbalancing" => elasticloadbalancing::answer(self, request).await,
             "application-autoscaling" => application_autoscaling::answer(self, request).await,
+            "monitoring" => cloudwatch::answer(self, request).await,
             _ => self.upstream.forward(request).await,
         }
     }

@@ -34,6 +34,7 @@ use self::tag::Tags;
 use self::task::{Effect, Task};
 use self::task_definition::TaskDefinition;
 use crate::clock::{Clock, Scale};
+use crate::cloudwatch::Alarms;
 use crate::environment::ACCOUNT;
 
 /// Seconds for which what has ended stays visible: stopped tasks, inactive services and clusters.
@@ -43,6 +44,8 @@ const HOUR: f64 = 3600.0;
 #[derive(Debug)]
 pub(crate) struct Ecs {
     clock: Clock,
+    /// What deployments watch.
+    pub(crate) alarms: Alarms,
     /// Held for a whole call, with the questions to moto that it takes.
     regions: Mutex<HashMap<String, Region>>,
 }

@@ -14,6 +14,7 @@ use super::{Ecs, Region};
 use crate::answer::{Answer, text, texts};
 use crate::call::Request;
 use crate::clock::Clock;
+use crate::cloudwatch::Alarms;
 use crate::iam;
 use crate::upstream::Upstream;
 
@@ -22,12 +23,13 @@ const DEREGISTRATION_DELAY: f64 = 300.0;
 
 impl Ecs {
     pub(crate) fn new(clock: Clock) -> Ecs {
-        Ecs { clock, regions: Mutex::new(HashMap::new()) }
+        Ecs { clock, alarms: Alarms::default(), regions: Mutex::new(HashMap::new()) }
     }
 
     /// Forgets everything.
     pub(crate) async fn reset(&self) {
         self.regions.lock().await.clear();
+        self.alarms.clear();
     }
 
     /// Answers a call to ECS.
@@ -67,6 +69,11 @@ impl Ecs {
                 region.pass(now, &mut Facts::default(), upstream).await;
             }
         }
+    }
+
+    /// Has deployments look at their alarms now.
+    pub(crate) async fn alarms_changed(&self, upstream: &Upstream) {
+        self.settle(upstream).await;
     }
 
     /// Whether a service exists and is not deleted.
