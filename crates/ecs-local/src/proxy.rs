@@ -49,7 +49,7 @@ impl Proxy {
         clock: Clock,
         latency: Duration,
     ) -> Proxy {
-        let ecs = Ecs::new(clock);
+        let ecs = Ecs::new(clock, Arc::clone(&sky));
         Proxy {
             upstream,
             ecs,

@@ -48,6 +48,14 @@ pub(crate) fn service_not_active() -> Stop {
     refuse("ServiceNotActiveException", "Service was not ACTIVE.")
 }
 
+pub(crate) fn service_deployment_not_found() -> Stop {
+    refuse("ServiceDeploymentNotFoundException", "The service deployment does not exist.")
+}
+
+pub(crate) fn conflict(message: impl Into<String>) -> Stop {
+    refuse("ConflictException", message)
+}
+
 pub(crate) fn cluster_contains_services() -> Stop {
     refuse("ClusterContainsServicesException", "The Cluster cannot be deleted while Services are active.")
 }

@@ -3,24 +3,31 @@
 //! Each region is a state machine, advanced to the present at every call; nothing sleeps. What it must know of other
 //! services it asks for ([`facts`]), and what it does to them (targets) is done before the answer goes out ([`world`]).
 
+mod alarm;
 mod cluster;
 mod deployment;
 mod error;
 mod event;
 mod facts;
+mod hook;
 mod ids;
 mod json;
+mod lifecycle;
 mod placement;
+mod rollback;
 mod scheduler;
 mod service;
+mod strategy;
 mod tag;
 mod task;
 mod task_definition;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod world;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -36,6 +43,7 @@ use self::task_definition::TaskDefinition;
 use crate::clock::{Clock, Scale};
 use crate::cloudwatch::Alarms;
 use crate::environment::ACCOUNT;
+use crate::weather::{Sky, Weather};
 
 /// Seconds for which what has ended stays visible: stopped tasks, inactive services and clusters.
 const HOUR: f64 = 3600.0;
@@ -44,6 +52,7 @@ const HOUR: f64 = 3600.0;
 #[derive(Debug)]
 pub(crate) struct Ecs {
     clock: Clock,
+    sky: Arc<Sky>,
     /// What deployments watch.
     pub(crate) alarms: Alarms,
     /// Held for a whole call, with the questions to moto that it takes.
@@ -55,6 +64,8 @@ pub(crate) struct Ecs {
 pub(crate) struct Region {
     name: String,
     scale: Scale,
+    /// The weather at this call.
+    weather: Arc<Weather>,
     /// Simulated seconds; never goes back.
     now: f64,
     clusters: Vec<Cluster>,
@@ -80,6 +91,7 @@ impl Region {
         Region {
             name: name.to_owned(),
             scale,
+            weather: Arc::default(),
             now: 0.0,
             clusters: Vec::new(),
             task_definitions: Vec::new(),
@@ -124,6 +136,8 @@ impl Region {
             "DescribeServices" => self.describe_services(request),
             "ListServices" => self.list_services(request),
             "ListServiceDeployments" => self.list_service_deployments(request),
+            "StopServiceDeployment" => self.stop_service_deployment(request),
+            "ContinueServiceDeployment" => self.continue_service_deployment(request),
             "DescribeServiceDeployments" => self.describe_service_deployments(request),
             "DescribeServiceRevisions" => self.describe_service_revisions(request),
             "ListTasks" => self.list_tasks(request),

@@ -71,6 +71,10 @@ pub(crate) enum Effect {
     Attach { task: String },
     /// A task's network interface goes.
     Detach { task: String },
+    /// A listener rule gets other weights.
+    Shift { rule: String, weights: Vec<(String, i64)> },
+    /// An alarm goes off, or is over, by script.
+    Alarm { name: String, alarming: bool },
 }
 
 /// Why a task stops.
@@ -285,7 +289,12 @@ pub(crate) fn trouble(definition: &TaskDefinition, region: &str, facts: &Facts) 
                 "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref {name}: the repository does \
                  not exist in the registry with id '{ACCOUNT}'"
             ),
-            Question::Subnet(_) | Question::SecurityGroup(_) | Question::TargetGroup(_) => continue,
+            Question::Subnet(_)
+            | Question::SecurityGroup(_)
+            | Question::TargetGroup(_)
+            | Question::Rule(_)
+            | Question::Trust(_)
+            | Question::Alarm(_) => continue,
         });
     }
     None
