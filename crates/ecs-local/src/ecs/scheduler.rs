@@ -504,11 +504,13 @@ impl Region {
             None => {
                 let until = at + scale.lasts(deployment.bake_after_rolling());
                 deployment.watch.bakes_until = Some(until);
-                service.wake_at(until);
                 self.read_scripts(index, LifecycleStage::BakeTime.name());
                 until
             }
         };
+        if until > at {
+            self.services[index].wake_at(until);
+        }
         until > at
     }
 
