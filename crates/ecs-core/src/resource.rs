@@ -105,6 +105,8 @@ pub enum Health {
     Ready,
     /// Not yet: AWS's word for its state.
     Pending(String),
+    /// Not any more, it is on its way out: AWS's word for its state. Another one can be made when it is gone.
+    Leaving(String),
     /// It never will: AWS's reason.
     Failed(String),
 }

@@ -16,6 +16,7 @@ mod environment;
 mod error;
 mod iam;
 mod local_aws;
+mod model;
 mod moto;
 mod proxy;
 mod rds;

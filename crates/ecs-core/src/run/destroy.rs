@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use futures::future::{LocalBoxFuture, join_all};
 use tokio::sync::watch;
 
-use super::wait::{Backoff, Wait};
+use super::wait::{Tries, Wait};
 use super::{Held, Mode, Run, doing, label};
 use crate::document::{Arrival, End};
 use crate::error::{All as _, Error, Kind, Result};
@@ -160,7 +160,7 @@ impl Run<'_> {
     async fn delete<R: Resource>(&self, api: R::Api, resource: Rc<R>, live: R::Live) -> Result<()> {
         let what = format!("{} to be gone", label(&*resource));
         let mut wait = Wait::new(self, what, R::USUAL, R::PATIENCE);
-        let mut backoff = Backoff::new();
+        let mut tries = Tries::new(self);
         let deleting = |error: Error| error.doing(doing("deleting", &*resource));
         loop {
             self.stop.check()?;
@@ -180,7 +180,7 @@ impl Run<'_> {
                     }
                 }
                 Err(error) if self.may_pass(&error) => {
-                    self.try_again(&mut backoff, error, &*resource, "deleting").await?;
+                    tries.again(error, &*resource, "deleting").await?;
                 }
                 Err(error) => return Err(deleting(error)),
             }
