@@ -1,5 +1,7 @@
 //! ELBv2, where moto is wrong: names and ports that are taken.
 
+mod target_health;
+
 use std::collections::BTreeSet;
 
 use hyper::StatusCode;
@@ -22,6 +24,10 @@ pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
         }
         "CreateTargetGroup" => target_group(proxy, request).await,
         "CreateListener" => listener(proxy, request).await,
+        "DescribeTargetHealth" => {
+            let answer = proxy.upstream.forward(request).await;
+            Some(target_health::show(proxy, request, answer).await)
+        }
         _ => None,
     };
     match taken {

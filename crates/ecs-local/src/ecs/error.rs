@@ -36,6 +36,15 @@ pub(crate) fn client_exception(message: impl Into<String>) -> Stop {
     refuse("ClientException", message)
 }
 
+/// What stands in the way: a client token that was used with another request, a deployment that has ended.
+pub(crate) fn conflict(message: impl Into<String>) -> Stop {
+    refuse("ConflictException", message)
+}
+
+pub(crate) fn platform_unknown() -> Stop {
+    refuse("PlatformUnknownException", "The specified platform version does not exist.")
+}
+
 pub(crate) fn cluster_not_found() -> Stop {
     refuse("ClusterNotFoundException", "Cluster not found.")
 }
@@ -50,10 +59,6 @@ pub(crate) fn service_not_active() -> Stop {
 
 pub(crate) fn service_deployment_not_found() -> Stop {
     refuse("ServiceDeploymentNotFoundException", "The service deployment does not exist.")
-}
-
-pub(crate) fn conflict(message: impl Into<String>) -> Stop {
-    refuse("ConflictException", message)
 }
 
 pub(crate) fn cluster_contains_services() -> Stop {

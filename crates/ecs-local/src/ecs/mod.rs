@@ -5,16 +5,23 @@
 
 mod alarm;
 mod cluster;
+mod container_definition;
+mod course;
 mod deployment;
+mod describe_tasks;
 mod error;
 mod event;
 mod facts;
 mod hook;
 mod ids;
 mod json;
+mod launch;
 mod lifecycle;
+mod log;
+mod misfortune;
 mod placement;
 mod rollback;
+mod run_task;
 mod scheduler;
 mod service;
 mod strategy;
@@ -36,6 +43,8 @@ use self::cluster::Cluster;
 use self::error::{Stop, unknown_operation};
 use self::facts::Facts;
 use self::ids::Ids;
+use self::misfortune::Struck;
+use self::run_task::Run;
 use self::service::Service;
 use self::tag::Tags;
 use self::task::{Effect, Task};
@@ -74,6 +83,10 @@ pub(crate) struct Region {
     revisions_made: HashMap<String, i64>,
     services: Vec<Service>,
     tasks: Vec<Task>,
+    /// What RunTask did for which client token.
+    runs: Vec<Run>,
+    /// How often misfortunes have struck.
+    struck: Struck,
     tags: Tags,
     ids: Ids,
     /// How many addresses were given out, by subnet.
@@ -98,6 +111,8 @@ impl Region {
             revisions_made: HashMap::new(),
             services: Vec::new(),
             tasks: Vec::new(),
+            runs: Vec::new(),
+            struck: Struck::default(),
             tags: Tags::default(),
             ids: Ids::new(seed),
             addresses: HashMap::new(),
@@ -140,6 +155,7 @@ impl Region {
             "ContinueServiceDeployment" => self.continue_service_deployment(request),
             "DescribeServiceDeployments" => self.describe_service_deployments(request),
             "DescribeServiceRevisions" => self.describe_service_revisions(request),
+            "RunTask" => self.run_task(request, facts),
             "ListTasks" => self.list_tasks(request),
             "DescribeTasks" => self.describe_tasks(request),
             "StopTask" => self.stop_task(request),

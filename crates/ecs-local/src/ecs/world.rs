@@ -13,7 +13,7 @@ use super::error::{Refusal, Stop};
 use super::facts::{Fact, Facts, Question, Subnet};
 use super::service::Status;
 use super::task::Effect;
-use super::{Ecs, Region};
+use super::{Ecs, Region, log};
 use crate::answer::{Answer, text, texts};
 use crate::call::Request;
 use crate::clock::Clock;
@@ -51,9 +51,9 @@ impl Ecs {
         }
         let mut regions = self.regions.lock().await;
         let region = regions.entry(request.region.clone()).or_insert_with(|| self.region(&request.region));
+        region.weather = self.sky.weather();
         let mut facts = Facts::default();
         let outside = Outside { upstream, alarms: &self.alarms };
-        region.weather = self.sky.weather();
         region.pass(self.clock.now(), &mut facts, outside).await;
         let result = loop {
             match region.perform(&request.operation, &request.json, &facts) {
@@ -105,6 +105,16 @@ impl Ecs {
         })
     }
 
+    /// What a load balancer makes of a task's address, if it is not simply healthy: state, reason code and description.
+    pub(crate) async fn target_health(
+        &self,
+        region: &str,
+        target_group: &str,
+        address: &str,
+    ) -> Option<(&'static str, &'static str, String)> {
+        self.regions.lock().await.get(region)?.target_health(target_group, address)
+    }
+
     fn region(&self, name: &str) -> Region {
         // Ids differ from run to run and from region to region.
         let seed = name
@@ -141,6 +151,7 @@ impl Region {
             Effect::Deregister { target_group, address, port } => {
                 self.target("DeregisterTargets", &target_group, &address, port, upstream).await;
             }
+            Effect::Log(log) => log::write(&log, upstream).await,
             Effect::Attach { task } => self.attach(&task, upstream).await,
             Effect::Detach { task } => {
                 let Some(interface) = self.interfaces.remove(&task) else { return };
@@ -344,5 +355,29 @@ async fn ask(question: &Question, region: &str, outside: Outside<'_>) -> Option<
             let target = "AmazonEC2ContainerRegistry_V20150921.DescribeRepositories";
             upstream.json("ecr", region, target, &json!({"repositoryNames": [name]})).await.ok().map(|_| Fact::Found)
         }
+        Question::Image(reference) => image(reference, region, upstream).await,
+        Question::LogGroup { region, name } => {
+            let request = json!({"logGroupNamePrefix": name});
+            let reply = upstream.json("logs", region, "Logs_20140328.DescribeLogGroups", &request).await.ok()?;
+            let answer: Value = serde_json::from_str(&reply).ok()?;
+            let groups = answer["logGroups"].as_array()?;
+            groups.iter().any(|group| group["logGroupName"] == json!(name)).then_some(Fact::Found)
+        }
     }
+}
+
+/// Looks for an image in its repository.
+async fn image(reference: &str, region: &str, upstream: &Upstream) -> Option<Fact> {
+    let (repository, wanted) = match reference.split_once('@') {
+        Some((repository, digest)) => (repository.split(':').next()?, ("imageDigest", digest)),
+        None => reference.split_once(':').map(|(repository, tag)| (repository, ("imageTag", tag)))?,
+    };
+    let target = "AmazonEC2ContainerRegistry_V20150921.ListImages";
+    let reply = upstream.json("ecr", region, target, &json!({"repositoryName": repository})).await.ok()?;
+    let answer: Value = serde_json::from_str(&reply).ok()?;
+    let images = answer["imageIds"].as_array()?;
+    if images.is_empty() {
+        return Some(Fact::Empty);
+    }
+    images.iter().any(|image| image[wanted.0] == json!(wanted.1)).then_some(Fact::Found)
 }

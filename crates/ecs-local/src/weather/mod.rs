@@ -23,7 +23,7 @@ pub use consistency::Consistency;
 pub use fault::{Fault, Harm};
 pub use hold::{Hold, When};
 pub use latency::Latency;
-pub use misfortune::Misfortune;
+pub use misfortune::{Happening, Misfortune};
 pub use provisioning::{Failure, Kind, Provisioning};
 pub use throttling::{Limit, Rates, Throttling};
 
@@ -53,6 +53,8 @@ pub struct Weather {
     /// What happens to tasks and deployments of ECS services.
     #[serde(rename = "misfortune")]
     pub misfortunes: Vec<Misfortune>,
+    /// Whether an image must have been pushed to its ECR repository even where nothing was pushed to it at all.
+    pub strict_images: bool,
     /// Which alarms go off, and when.
     #[serde(rename = "alarm")]
     pub alarms: Vec<Alarm>,
