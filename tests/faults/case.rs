@@ -11,6 +11,8 @@ pub enum Fault {
     KilledBefore,
     /// SIGKILL when the call has taken effect, before it is answered
     KilledAfter,
+    /// Ctrl-C while the call is under way
+    Interrupted,
     /// The call takes effect; the connection closes without an answer
     Lost,
     /// The call takes effect; the answer breaks off in the middle
@@ -25,9 +27,10 @@ pub enum Fault {
 
 impl Fault {
     /// All faults.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::KilledBefore,
         Self::KilledAfter,
+        Self::Interrupted,
         Self::Lost,
         Self::Cut,
         Self::Error500,
@@ -35,10 +38,10 @@ impl Fault {
         Self::Reset,
     ];
 
-    /// Returns what the weather does, and how often; none for a kill.
+    /// Returns what the weather does, and how often; none for a signal.
     fn harm(self) -> Option<(Harm, usize)> {
         match self {
-            Self::KilledBefore | Self::KilledAfter => None,
+            Self::KilledBefore | Self::KilledAfter | Self::Interrupted => None,
             Self::Lost => Some((Harm::Lost, 1)),
             Self::Cut => Some((Harm::Cut, 1)),
             Self::Error500 => Some((Harm::Error(500), 1)),
@@ -53,6 +56,7 @@ impl fmt::Display for Fault {
         f.pad(match self {
             Self::KilledBefore => "killed before the call",
             Self::KilledAfter => "killed after the call",
+            Self::Interrupted => "Ctrl-C during the call",
             Self::Lost => "answer lost after the effect",
             Self::Cut => "answer cut after the effect",
             Self::Error500 => "status 500 once",
@@ -76,7 +80,7 @@ pub struct Case {
 }
 
 impl Case {
-    /// Returns the weather that brings the fault; a fine day for a kill.
+    /// Returns the weather that brings the fault; a fine day for a signal.
     pub fn weather(&self) -> Weather {
         let fault = self.fault.harm().map(|(what, times)| Strike {
             call: self.call.clone(),

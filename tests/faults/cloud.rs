@@ -9,7 +9,7 @@ use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS, code, python, root};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::case::{Case, Fault, Verdict};
 
@@ -120,8 +120,8 @@ impl Ground {
         let said = self.said.path().to_owned();
         let stderr = || File::options().append(true).open(&said).map_or_else(|_| Stdio::null(), Stdio::from);
         let met = match case.fault {
-            Fault::KilledBefore => self.kill(case, When::Before, tools, verb, stderr).await,
-            Fault::KilledAfter => self.kill(case, When::After, tools, verb, stderr).await,
+            Fault::KilledBefore | Fault::Interrupted => self.signal(case, When::Before, tools, verb, stderr).await,
+            Fault::KilledAfter => self.signal(case, When::After, tools, verb, stderr).await,
             Fault::Lost | Fault::Cut | Fault::Error500 | Fault::Throttled | Fault::Reset => {
                 self.cloud.aws().set_weather(case.weather());
                 let mut children = self.cloud.start_pipe(tools, verb, TUTORIAL, stderr);
@@ -135,23 +135,21 @@ impl Ground {
         if !met.fault {
             return Err(format!("the call was not made: exit codes {:?}", met.codes));
         }
-        // 1, 4, 7 and 8 are what the tools have for such a day; 137 is the kill; 141 a pipe whose reader was killed.
-        let strange = met.codes.iter().find(|code| ![0, 1, 4, 7, 8, 137, 141].contains(*code));
-        match strange {
-            Some(code) => Err(format!("exit code {code}")),
-            None => Ok(met.codes.iter().all(|&code| code == 0)),
+        // 1 and 7 are what the tools have for such a day; 137 is the kill; 141 a pipe whose reader was killed.
+        let usual: &[i32] = match case.fault {
+            Fault::Interrupted => &[0, 130],
+            Fault::KilledBefore | Fault::KilledAfter => &[0, 1, 7, 137, 141],
+            Fault::Lost | Fault::Cut | Fault::Error500 | Fault::Throttled | Fault::Reset => &[0, 1, 7],
+        };
+        if met.codes.iter().any(|code| !usual.contains(code)) {
+            return Err(format!("exit codes {:?}", met.codes));
         }
+        Ok(met.codes.iter().all(|&code| code == 0))
     }
 
-    /// Starts the pipe, and kills at the call: the tool that made it, or every second time the whole pipe.
-    async fn kill(
-        &self,
-        case: &Case,
-        when: When,
-        tools: &[&str],
-        verb: &str,
-        stderr: impl Fn() -> Stdio,
-    ) -> Met {
+    /// Starts the pipe, and sends a signal at the call: Ctrl-C to the whole pipe, as a terminal does; SIGKILL to the tool that made
+    /// the call, or every second time to the whole pipe.
+    async fn signal(&self, case: &Case, when: When, tools: &[&str], verb: &str, stderr: impl Fn() -> Stdio) -> Met {
         let mut hold = self.cloud.aws().hold(&case.call, case.after, when);
         let mut children = self.cloud.start_pipe(tools, verb, TUTORIAL, stderr);
         let call = tokio::select! {
@@ -159,13 +157,19 @@ impl Ground {
             codes = ended(&mut children) => return Met { codes, fault: false },
         };
         let Some(call) = call else { return Met { codes: ended(&mut children).await, fault: false } };
-        for (tool, child) in tools.iter().zip(&mut children) {
-            if case.after % 2 == 1 || *tool == call.tool {
-                // One that has ended cannot be killed any more.
-                let _ = child.start_kill();
+        if case.fault == Fault::Interrupted {
+            let running: Vec<String> = children.iter().filter_map(Child::id).map(|id| id.to_string()).collect();
+            // One that has ended cannot be interrupted any more, and `kill` then says so.
+            let _ = Command::new("kill").arg("-INT").args(running).stderr(Stdio::null()).status().await;
+            hold.release();
+        } else {
+            for (tool, child) in tools.iter().zip(&mut children) {
+                if case.after % 2 == 1 || *tool == call.tool {
+                    let _ = child.start_kill();
+                }
             }
+            hold.discard();
         }
-        hold.discard();
         Met { codes: ended(&mut children).await, fault: true }
     }
 
@@ -210,7 +214,11 @@ impl Reader {
 fn difference(wanted: &str, found: &str) -> String {
     let only = |sign: &'static str, these: &str, those: &str| -> Vec<String> {
         let those: Vec<String> = those.lines().map(str::to_owned).collect();
-        these.lines().filter(|line| !those.iter().any(|other| other == line)).map(|line| format!("{sign} {line}")).collect()
+        these
+            .lines()
+            .filter(|line| !those.iter().any(|other| other == line))
+            .map(|line| format!("{sign} {line}"))
+            .collect()
     };
     let mut lines = only("-", wanted, found);
     lines.extend(only("+", found, wanted));

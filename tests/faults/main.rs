@@ -21,6 +21,9 @@ use cloud::Ground;
 /// How many pairs of a create and a destroy are tried unless all are.
 const SAMPLE: usize = 42;
 
+/// After how many pairs a line says that it lives.
+const SAY_EVERY: usize = 10;
+
 /// Longest time for one pair: a run takes about a second, so a pair that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -98,6 +101,10 @@ async fn work(queue: Arc<Mutex<VecDeque<Pair>>>, clean: String) -> Vec<Verdict> 
             ground = Ground::start().await;
         }
         verdicts.extend(found);
+        let left = queue.lock().unwrap_or_else(PoisonError::into_inner).len();
+        if left.is_multiple_of(SAY_EVERY) {
+            eprintln!("{left} pairs to go");
+        }
     }
 }
 

@@ -219,7 +219,8 @@ pub fn root() -> PathBuf {
 pub fn programs() -> PathBuf {
     let own = std::env::current_exe().expect("a program");
     // A test is target/PROFILE/deps/TEST, a program target/PROFILE/PROGRAM.
-    let directory = own.ancestors().skip(1).find(|directory| !directory.ends_with("deps")).expect("a directory").to_owned();
+    let directory =
+        own.ancestors().skip(1).find(|directory| !directory.ends_with("deps")).expect("a directory").to_owned();
     assert!(directory.join("ecs-svc").exists(), "the programs are not built: cargo build --workspace --bins");
     directory
 }

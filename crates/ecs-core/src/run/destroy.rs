@@ -161,6 +161,7 @@ impl Run<'_> {
         let what = format!("{} to be gone", label(&*resource));
         let mut wait = Wait::new(self, what, R::USUAL, R::PATIENCE);
         let mut tries = Tries::new(self);
+        let mut users = Vec::new();
         let deleting = |error: Error| error.doing(doing("deleting", &*resource));
         loop {
             self.stop.check()?;
@@ -168,13 +169,22 @@ impl Run<'_> {
                 Ok(()) => break,
                 Err(error) if error.kind() == Kind::NotFound => break,
                 Err(error) if error.kind() == Kind::InUse => {
-                    let state = format!("still in use ({})", error.message());
+                    if wait.speaks_next() {
+                        users = resource.users(&api, &live).await.map_err(deleting)?;
+                    }
+                    let state = match users.as_slice() {
+                        [] => format!("still in use ({})", error.message()),
+                        users => format!("still in use by {}", users.join(", ")),
+                    };
                     match wait.pause(&state).await {
                         // Nothing goes on by itself here: somebody else's thing stands on it.
                         Err(over) if over.kind() == Kind::TimedOut && self.stop.check().is_ok() => {
                             let hint = "find what uses it (in a VPC: `aws ec2 describe-network-interfaces`; GuardDuty leaves endpoints), \
                                         delete that, and run the destroy again";
-                            return Err(deleting(error.with_kind(Kind::Other)).hint(hint));
+                            let error = users.iter().fold(deleting(error.with_kind(Kind::Other)), |error, user| {
+                                error.left_behind(format!("{user} uses it"))
+                            });
+                            return Err(error.hint(hint));
                         }
                         paused => paused.map_err(deleting)?,
                     }
