@@ -22,6 +22,13 @@ impl Answer {
         Answer::new(status, "application/x-amz-json-1.1", body.to_string().into())
     }
 
+    /// An answer of Smithy RPC v2 CBOR, whose body is written already.
+    pub(crate) fn cbor(status: StatusCode, body: Vec<u8>) -> Answer {
+        let mut answer = Answer::new(status, "application/cbor", body.into());
+        answer.headers.insert("smithy-protocol", HeaderValue::from_static("rpc-v2-cbor"));
+        answer
+    }
+
     /// An XML answer of the query protocol: `inner` inside `<OperationResponse><OperationResult>`.
     pub(crate) fn query(operation: &str, namespace: &str, inner: &str) -> Answer {
         let body = format!(
@@ -76,9 +83,7 @@ impl Answer {
                 for text in ["__type", code, "message", message] {
                     cbor_text(&mut body, text);
                 }
-                let mut answer = Answer::new(status, "application/cbor", body.into());
-                answer.headers.insert("smithy-protocol", HeaderValue::from_static("rpc-v2-cbor"));
-                answer
+                Answer::cbor(status, body)
             }
         }
     }

@@ -8,6 +8,8 @@ use hyper::{HeaderMap, Method, Uri};
 use serde_json::Value;
 use url::form_urlencoded;
 
+use crate::cbor;
+
 /// How many names of a call are recorded.
 const NAMES: usize = 20;
 
@@ -114,7 +116,7 @@ pub(crate) struct Request {
     pub(crate) protocol: Protocol,
     /// The members of a query call.
     pub(crate) form: Vec<(String, String)>,
-    /// The members of a JSON call; null for other protocols.
+    /// The members of a JSON or CBOR call; null for other protocols.
     pub(crate) json: Value,
 }
 
@@ -141,6 +143,7 @@ impl Request {
         } else if let Some(operation) = rpc_operation(request.uri.path()) {
             request.operation = operation.to_owned();
             request.protocol = Protocol::Cbor;
+            request.json = cbor::to_json(&request.body).unwrap_or(Value::Null);
         } else if let Some((action, form)) = query_form(&request) {
             request.operation = action;
             request.form = form;
@@ -196,8 +199,8 @@ impl Request {
     pub(crate) fn resource(&self) -> String {
         let mut names: Vec<Cow<'_, str>> = match self.protocol {
             Protocol::Ec2Query | Protocol::Query => self.form_names(),
-            Protocol::Json => json_names(&self.json),
-            Protocol::Cbor | Protocol::Rest => Vec::new(),
+            Protocol::Json | Protocol::Cbor => json_names(&self.json),
+            Protocol::Rest => Vec::new(),
         };
         if names.len() > NAMES {
             let more = names.len() - NAMES;

@@ -5,7 +5,9 @@
 mod answer;
 mod application_autoscaling;
 mod call;
+mod cbor;
 mod clock;
+mod cloudwatch;
 mod command;
 mod ec2;
 mod ecs;

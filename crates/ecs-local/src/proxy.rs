@@ -23,7 +23,7 @@ use crate::recorder::{Call, Recorder};
 use crate::upstream::Upstream;
 use crate::weather::broken::{self, Body, Broken};
 use crate::weather::{Go, Harm, Holds, Sky, Weather, When};
-use crate::{application_autoscaling, ec2, elasticloadbalancing, iam, model, rds};
+use crate::{application_autoscaling, cloudwatch, ec2, elasticloadbalancing, iam, model, rds};
 
 /// Control paths, for tests in other languages than Rust.
 const CONTROL: &str = "/_ecs-local/";
@@ -211,6 +211,7 @@ impl Proxy {
                 answer
             }
             "application-autoscaling" => application_autoscaling::answer(self, request).await,
+            "monitoring" => cloudwatch::answer(self, request).await,
             _ => self.upstream.forward(request).await,
         }
     }

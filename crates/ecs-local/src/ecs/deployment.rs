@@ -3,8 +3,11 @@
 use serde_json::{Value, json};
 
 use super::Region;
+use super::alarm::Watch;
 use super::error::{Stop, invalid_parameter, service_not_found};
 use super::json::{list, page, text, texts};
+use super::lifecycle::{Lifecycle, show_hooks};
+use super::placement::Placement;
 use super::service::Service;
 use super::task::{Stage, Task};
 use crate::clock::Scale;
@@ -53,7 +56,9 @@ pub(crate) enum DeploymentStatus {
     Pending,
     InProgress,
     Successful,
+    StopRequested,
     Stopped,
+    RollbackRequested,
     RollbackInProgress,
     RollbackSuccessful,
     RollbackFailed,
@@ -65,7 +70,9 @@ impl DeploymentStatus {
             DeploymentStatus::Pending => "PENDING",
             DeploymentStatus::InProgress => "IN_PROGRESS",
             DeploymentStatus::Successful => "SUCCESSFUL",
+            DeploymentStatus::StopRequested => "STOP_REQUESTED",
             DeploymentStatus::Stopped => "STOPPED",
+            DeploymentStatus::RollbackRequested => "ROLLBACK_REQUESTED",
             DeploymentStatus::RollbackInProgress => "ROLLBACK_IN_PROGRESS",
             DeploymentStatus::RollbackSuccessful => "ROLLBACK_SUCCESSFUL",
             DeploymentStatus::RollbackFailed => "ROLLBACK_FAILED",
@@ -75,7 +82,11 @@ impl DeploymentStatus {
     /// Whether nothing more comes of it.
     pub(crate) fn ended(self) -> bool {
         match self {
-            DeploymentStatus::Pending | DeploymentStatus::InProgress | DeploymentStatus::RollbackInProgress => false,
+            DeploymentStatus::Pending
+            | DeploymentStatus::InProgress
+            | DeploymentStatus::StopRequested
+            | DeploymentStatus::RollbackRequested
+            | DeploymentStatus::RollbackInProgress => false,
             DeploymentStatus::Successful
             | DeploymentStatus::Stopped
             | DeploymentStatus::RollbackSuccessful
@@ -101,7 +112,14 @@ pub(crate) struct ServiceDeployment {
     pub(crate) rollback: Option<RollbackStart>,
     pub(crate) failures: i64,
     pub(crate) threshold: i64,
+    /// The circuit breaker has failed it.
     pub(crate) triggered: bool,
+    /// When ECS acts on a request to stop it.
+    pub(crate) requested: Option<f64>,
+    /// Its alarms.
+    pub(crate) watch: Watch,
+    /// Its stages, where it shifts traffic.
+    pub(crate) lifecycle: Option<Lifecycle>,
 }
 
 /// The rollback of a service deployment.
@@ -118,6 +136,9 @@ pub(crate) struct ServiceRevision {
     pub(crate) arn: String,
     pub(crate) definition: String,
     pub(crate) settings: Value,
+    pub(crate) placement: Placement,
+    /// Its tasks are in the alternate target groups.
+    pub(crate) alternate: bool,
     pub(crate) created: f64,
 }
 
@@ -127,10 +148,21 @@ pub(crate) fn threshold(desired: i64) -> i64 {
 }
 
 impl Deployment {
-    pub(crate) fn fail(&mut self, at: f64) {
-        self.rollout = Rollout::Failed;
-        self.reason = "ECS deployment circuit breaker: tasks failed to start.".to_owned();
-        self.updated = at;
+    /// A deployment that begins.
+    pub(crate) fn new(id: String, revision: String, definition: String, at: f64) -> Deployment {
+        Deployment {
+            reason: format!("ECS deployment {id} in progress."),
+            id,
+            revision,
+            definition,
+            rollout: Rollout::InProgress,
+            failed: 0,
+            failed_in_a_row: 0,
+            not_before: at,
+            created: at,
+            updated: at,
+            rollback: false,
+        }
     }
 
     pub(crate) fn complete(&mut self, at: f64) {
@@ -139,15 +171,15 @@ impl Deployment {
         self.updated = at;
     }
 
-    pub(crate) fn show(&self, primary: bool, service: &Service, tasks: &[Task], scale: &Scale) -> Value {
+    pub(crate) fn show(&self, position: usize, service: &Service, tasks: &[Task], scale: &Scale) -> Value {
         let mine = |task: &&Task| task.service == service.arn && task.deployment == self.id;
         let running = tasks.iter().filter(mine).filter(|task| task.stage == Stage::Running).count();
         let pending = tasks.iter().filter(mine).filter(|task| task.is_pending()).count();
         let mut shown = json!({
             "id": self.id,
-            "status": if primary { "PRIMARY" } else { "ACTIVE" },
+            "status": if position == 0 { "PRIMARY" } else { "ACTIVE" },
             "taskDefinition": self.definition,
-            "desiredCount": if primary { service.wanted() } else { 0 },
+            "desiredCount": service.requested(position),
             "pendingCount": pending,
             "runningCount": running,
             "failedTasks": self.failed,
@@ -282,6 +314,7 @@ impl Region {
                 "failureCount": deployment.failures,
                 "threshold": deployment.threshold,
             },
+            "alarms": deployment.show_alarms(),
         });
         self.put_times(
             &mut shown,
@@ -294,8 +327,16 @@ impl Region {
         if let Some(reason) = &deployment.status_reason {
             shown["statusReason"] = json!(reason);
         }
-        if !deployment.status.ended() && deployment.started.is_some() {
-            shown["lifecycleStage"] = json!("SCALE_UP");
+        match &deployment.lifecycle {
+            Some(lifecycle) if deployment.started.is_some() => {
+                shown["lifecycleStage"] = json!(lifecycle.stage.name());
+                shown["lifecycleHookDetails"] = show_hooks(lifecycle, &self.scale);
+                self.put_weights(&mut shown, service, lifecycle);
+            }
+            None if !deployment.status.ended() && deployment.started.is_some() => {
+                shown["lifecycleStage"] = json!("SCALE_UP");
+            }
+            Some(_) | None => {}
         }
         if let Some(rollback) = &deployment.rollback {
             shown["rollback"] = json!({
@@ -316,13 +357,33 @@ impl Region {
             .map(|deployment| deployment.id.as_str())
             .collect();
         let mine = |task: &&Task| task.service == service.arn && ids.contains(&task.deployment.as_str());
-        let current = service.deployments.first().is_some_and(|primary| primary.revision == revision);
+        let position = service.deployments.iter().position(|deployment| deployment.revision == revision);
         json!({
             "arn": revision,
-            "requestedTaskCount": if current { service.wanted() } else { 0 },
+            "requestedTaskCount": position.map_or(0, |position| service.requested(position)),
             "runningTaskCount": self.tasks.iter().filter(mine).filter(|task| task.stage == Stage::Running).count(),
             "pendingTaskCount": self.tasks.iter().filter(mine).filter(|task| task.is_pending()).count(),
         })
+    }
+
+    /// Adds which share of the traffic each revision has, where ECS shifts any.
+    fn put_weights(&self, shown: &mut Value, service: &Service, lifecycle: &Lifecycle) {
+        if service.routes().is_empty() {
+            return;
+        }
+        let put = |summary: &mut Value, production: f64, test: f64| {
+            summary["requestedProductionTrafficWeight"] = json!(production);
+            summary["requestedTestTrafficWeight"] = json!(test);
+        };
+        put(&mut shown["targetServiceRevision"], lifecycle.production, lifecycle.test);
+        let source = service.completed.as_ref().map(|(_, revision)| revision.as_str());
+        let sources = shown["sourceServiceRevisions"].as_array_mut();
+        let only = sources.as_ref().is_some_and(|sources| sources.len() == 1);
+        for summary in sources.into_iter().flatten() {
+            let serves = only || text(summary, "arn") == source;
+            let rest = |share: f64| if serves { 100.0 - share } else { 0.0 };
+            put(summary, rest(lifecycle.production), rest(lifecycle.test));
+        }
     }
 
     fn show_revision(&self, service: &Service, revision: &ServiceRevision) -> Value {
@@ -334,6 +395,9 @@ impl Region {
         shown["platformVersion"] = json!(service.platform_version());
         shown["platformFamily"] = json!("Linux");
         shown["guardDutyEnabled"] = json!(false);
+        if !service.routes().is_empty() {
+            shown["resolvedConfiguration"] = service.resolved(&revision.arn);
+        }
         shown["createdAt"] = json!(self.scale.wall(revision.created));
         let content = self.task_definition(&revision.definition).map_or(&Value::Null, |definition| &definition.content);
         shown["containerImages"] = list(content, "containerDefinitions")

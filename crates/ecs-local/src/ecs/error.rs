@@ -36,7 +36,7 @@ pub(crate) fn client_exception(message: impl Into<String>) -> Stop {
     refuse("ClientException", message)
 }
 
-/// A client token that was used with another request.
+/// What stands in the way: a client token that was used with another request, a deployment that has ended.
 pub(crate) fn conflict(message: impl Into<String>) -> Stop {
     refuse("ConflictException", message)
 }
@@ -55,6 +55,10 @@ pub(crate) fn service_not_found() -> Stop {
 
 pub(crate) fn service_not_active() -> Stop {
     refuse("ServiceNotActiveException", "Service was not ACTIVE.")
+}
+
+pub(crate) fn service_deployment_not_found() -> Stop {
+    refuse("ServiceDeploymentNotFoundException", "The service deployment does not exist.")
 }
 
 pub(crate) fn cluster_contains_services() -> Stop {

@@ -24,6 +24,12 @@ pub(crate) enum Question {
     Secret(String),
     /// An ECR repository, by name.
     Repository(String),
+    /// A listener rule, or a network load balancer's listener, by ARN.
+    Rule(String),
+    /// Whether a role, by name, trusts ECS itself: `ecs.amazonaws.com`.
+    Trust(String),
+    /// A CloudWatch alarm, by name.
+    Alarm(String),
     /// An image in ECR, by repository and tag or digest: "web:1", "web@sha256:…".
     Image(String),
     /// A log group.
@@ -47,6 +53,18 @@ pub(crate) enum Fact {
         attached: bool,
         /// Seconds for which a target drains.
         deregistration_delay: f64,
+    },
+    /// The target groups to which a rule forwards, with their weights.
+    Rule {
+        /// In the rule's order.
+        weights: Vec<(String, i64)>,
+    },
+    /// An alarm.
+    Alarm {
+        /// Whether it is in ALARM.
+        alarming: bool,
+        /// Seconds for which it looks back.
+        window: f64,
     },
 }
 
@@ -99,7 +117,10 @@ impl Facts {
                     Fact::Subnet(Subnet { id: id.clone(), zone: "us-east-1a".into(), range: "10.0.0.0/24".into() })
                 }
                 Question::TargetGroup(_) => Fact::TargetGroup { attached: true, deregistration_delay: 30.0 },
+                Question::Rule(_) => Fact::Rule { weights: vec![("arn:tg".to_owned(), 1), ("arn:tg2".to_owned(), 0)] },
+                Question::Alarm(_) => Fact::Alarm { alarming: false, window: 60.0 },
                 Question::Role(_)
+                | Question::Trust(_)
                 | Question::SecurityGroup(_)
                 | Question::Parameter(_)
                 | Question::Secret(_)

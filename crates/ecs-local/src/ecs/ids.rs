@@ -40,6 +40,12 @@ impl Ids {
         (0..21).map(|_| char::from(LETTERS[(self.next() % 62) as usize])).collect()
     }
 
+    /// 43 letters, digits, hyphens and underscores: a lifecycle hook's.
+    pub(crate) fn secret(&mut self) -> String {
+        const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        (0..43).map(|_| char::from(LETTERS[(self.next() % 64) as usize])).collect()
+    }
+
     /// A network interface's id.
     pub(crate) fn eni(&mut self) -> String {
         format!("eni-{}", &self.hex()[..17])

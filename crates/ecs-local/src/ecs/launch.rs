@@ -134,7 +134,9 @@ fn missing(definition: &TaskDefinition, region: &str, facts: &Facts, strict_imag
         let there = match facts.get(&question) {
             Some(Fact::Missing) | None => false,
             Some(Fact::Empty) => !strict_images,
-            Some(Fact::Found | Fact::Subnet(_) | Fact::TargetGroup { .. }) => true,
+            Some(Fact::Found | Fact::Subnet(_) | Fact::TargetGroup { .. } | Fact::Rule { .. } | Fact::Alarm { .. }) => {
+                true
+            }
         };
         if there {
             continue;
@@ -156,7 +158,7 @@ fn missing(definition: &TaskDefinition, region: &str, facts: &Facts, strict_imag
                  Cloudwatch log stream: ResourceNotFoundException: The specified log group does not exist. : exit status 1"
                     .to_owned()
             }
-            Question::Subnet(_) | Question::SecurityGroup(_) | Question::TargetGroup(_) => continue,
+            Question::Subnet(_) | Question::SecurityGroup(_) | Question::TargetGroup(_) | Question::Rule(_) | Question::Trust(_) | Question::Alarm(_) => continue,
         });
     }
     None

@@ -3,6 +3,7 @@
 //! Each region is a state machine, advanced to the present at every call; nothing sleeps. What it must know of other
 //! services it asks for ([`facts`]), and what it does to them (targets) is done before the answer goes out ([`world`]).
 
+mod alarm;
 mod cluster;
 mod container_definition;
 mod course;
@@ -11,20 +12,25 @@ mod describe_tasks;
 mod error;
 mod event;
 mod facts;
+mod hook;
 mod ids;
 mod json;
 mod launch;
+mod lifecycle;
 mod log;
 mod misfortune;
 mod placement;
+mod rollback;
 mod run_task;
 mod scheduler;
 mod service;
+mod strategy;
 mod tag;
 mod task;
 mod task_definition;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod world;
 
 use std::collections::HashMap;
@@ -44,6 +50,7 @@ use self::tag::Tags;
 use self::task::{Effect, Task};
 use self::task_definition::TaskDefinition;
 use crate::clock::{Clock, Scale};
+use crate::cloudwatch::Alarms;
 use crate::environment::ACCOUNT;
 use crate::weather::{Sky, Weather};
 
@@ -55,6 +62,8 @@ const HOUR: f64 = 3600.0;
 pub(crate) struct Ecs {
     clock: Clock,
     sky: Arc<Sky>,
+    /// What deployments watch.
+    pub(crate) alarms: Alarms,
     /// Held for a whole call, with the questions to moto that it takes.
     regions: Mutex<HashMap<String, Region>>,
 }
@@ -142,6 +151,8 @@ impl Region {
             "DescribeServices" => self.describe_services(request),
             "ListServices" => self.list_services(request),
             "ListServiceDeployments" => self.list_service_deployments(request),
+            "StopServiceDeployment" => self.stop_service_deployment(request),
+            "ContinueServiceDeployment" => self.continue_service_deployment(request),
             "DescribeServiceDeployments" => self.describe_service_deployments(request),
             "DescribeServiceRevisions" => self.describe_service_revisions(request),
             "RunTask" => self.run_task(request, facts),

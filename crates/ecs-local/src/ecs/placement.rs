@@ -6,6 +6,7 @@ use super::Region;
 use super::error::{Stop, invalid_parameter};
 use super::facts::{Fact, Facts, Question, Subnet};
 use super::json::{list, number, text, texts};
+use super::strategy;
 use super::task::Target;
 
 /// Where a revision's tasks go.
@@ -82,7 +83,15 @@ impl Region {
                         "The target group with targetGroupArn {arn} does not have an associated load balancer."
                     )));
                 }
-                Some(Fact::Missing | Fact::Empty | Fact::Found | Fact::Subnet(_)) | None => {
+                Some(
+                    Fact::Missing
+                    | Fact::Empty
+                    | Fact::Found
+                    | Fact::Subnet(_)
+                    | Fact::Rule { .. }
+                    | Fact::Alarm { .. },
+                )
+                | None => {
                     return Err(invalid_parameter(format!("The specified target group does not exist: {arn}")));
                 }
             }
@@ -126,10 +135,7 @@ pub(crate) fn complete_configuration(present: &Value, request: &Value) -> Result
             configuration[name] = value.clone();
         }
     }
-    match text(&configuration, "strategy") {
-        Some("ROLLING") | None => Ok(configuration),
-        Some(strategy) => Err(invalid_parameter(format!("ecs-local has no {strategy} deployments yet."))),
-    }
+    strategy::complete(configuration, request)
 }
 
 pub(crate) fn check_percents(configuration: &Value) -> Result<(), Stop> {
@@ -137,7 +143,7 @@ pub(crate) fn check_percents(configuration: &Value) -> Result<(), Stop> {
     if least.is_some_and(|least| !(0..=100).contains(&least)) || most.is_some_and(|most| !(100..=200).contains(&most)) {
         return Err(invalid_parameter("minimumHealthyPercent must be 0 to 100, and maximumPercent 100 to 200."));
     }
-    if least == Some(100) && most == Some(100) {
+    if least == Some(100) && most == Some(100) && !strategy::is_staged(configuration) {
         return Err(invalid_parameter(
             "Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments.",
         ));

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use super::Region;
 use super::course::Course;
-use super::deployment::{Deployment, DeploymentStatus, RollbackStart, Rollout};
+use super::deployment::{DeploymentStatus, Rollout, ServiceDeployment};
 use super::error::Stop;
 use super::facts::{Fact, Facts, Question};
 use super::launch::needs;
+use super::lifecycle::LifecycleStage;
+use super::rollback::Cause;
 use super::service::Status;
 use super::task::{Effect, PROVISIONING, Progress, Reason, Stage, Task, TaskIds, Times};
 
@@ -17,9 +19,6 @@ const PATIENT: i64 = 3;
 pub(crate) const FIRST_WAIT: f64 = 10.0;
 /// Seconds of the longest wait (developer guide, "Service throttle logic": 27 minutes at most; here the older 15).
 const LONGEST_WAIT: f64 = 900.0;
-
-const BREAKER: &str = "Service deployment rolled back because the circuit breaker threshold was exceeded.";
-const NO_CANDIDATE: &str = "No rollback candidate was found to run the rollback.";
 
 impl Region {
     /// Lets time pass until `now`, event by event.
@@ -33,7 +32,7 @@ impl Region {
             self.learn_delays(facts);
             self.proceed_tasks(facts);
             for index in 0..self.services.len() {
-                self.schedule(index);
+                self.schedule(index, facts);
             }
         }
         self.now = self.now.max(now);
@@ -69,11 +68,11 @@ impl Region {
             let active = self.tasks.iter().filter(|task| task.service == service.arn && task.counts()).count();
             let shrinks = service.deployments.len() > 1 || i64::try_from(active).unwrap_or(i64::MAX) > service.wanted();
             if shrinks && active > 0 {
-                questions.extend(
-                    service.placement.targets.iter().map(|target| Question::TargetGroup(target.target_group.clone())),
-                );
+                questions.extend(service.target_groups().into_iter().map(Question::TargetGroup));
             }
         }
+        questions.extend(self.traffic_questions());
+        questions.extend(self.alarm_questions());
         questions
     }
 
@@ -142,8 +141,9 @@ impl Region {
         if reason.text.starts_with("ECS was unable to assume the role") {
             self.say(arn, &format!("failed to launch a task with (error {}).", reason.text.trim_end_matches('.')));
         }
-        let Some(service) = self.services.iter_mut().find(|service| service.arn == arn) else { return };
-        let (breaker, _) = service.breaker();
+        let Some(index) = self.services.iter().position(|service| service.arn == arn) else { return };
+        let service = &mut self.services[index];
+        let breaker = service.breaker();
         let Some(position) = service.deployments.iter().position(|deployment| deployment.id == id) else { return };
         let deployment = &mut service.deployments[position];
         deployment.failed += 1;
@@ -168,75 +168,12 @@ impl Region {
             self.say(arn, "is unable to consistently start tasks successfully. For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.");
         }
         if limit.is_some_and(|limit| failed >= limit) {
-            self.give_up(arn);
-        }
-    }
-
-    /// Ends the primary deployment as failed, and goes back to the last that completed, if the breaker rolls back.
-    fn give_up(&mut self, arn: &str) {
-        let at = self.now;
-        let digits = self.ids.digits();
-        let Some(service) = self.services.iter_mut().find(|service| service.arn == arn) else { return };
-        let (_, rolls_back) = service.breaker();
-        let candidate = service.completed.clone().filter(|_| rolls_back);
-        let revision = candidate
-            .as_ref()
-            .and_then(|(_, arn)| service.revisions.iter().find(|revision| revision.arn == *arn))
-            .cloned();
-        let Some(primary) = service.deployments.first_mut() else { return };
-        primary.fail(at);
-        let (failed, was_rollback) = (primary.id.clone(), primary.rollback);
-        let mut messages = vec![format!("(deployment {failed}) deployment failed: tasks failed to start.")];
-        if let Some(under_way) = service.under_way() {
-            under_way.triggered = true;
-            match (&revision, rolls_back) {
-                (_, true) if was_rollback => under_way.end(at, DeploymentStatus::RollbackFailed, Some(BREAKER)),
-                (Some(revision), _) => {
-                    under_way.status = DeploymentStatus::RollbackInProgress;
-                    under_way.status_reason = Some(BREAKER.to_owned());
-                    under_way.updated = at;
-                    under_way.rollback =
-                        Some(RollbackStart { reason: BREAKER.to_owned(), at, revision: revision.arn.clone() });
-                }
-                (None, true) => under_way.end(at, DeploymentStatus::RollbackFailed, Some(NO_CANDIDATE)),
-                (None, false) => {
-                    let reason = "Service deployment stopped because the circuit breaker threshold was exceeded.";
-                    under_way.end(at, DeploymentStatus::Stopped, Some(reason));
-                }
-            }
-        }
-        if let (Some((goal, _)), Some(revision), false) = (candidate, revision, was_rollback) {
-            messages.push(format!("rolling back to deployment {goal}."));
-            service.definition = revision.definition.clone();
-            for (name, value) in revision.settings.as_object().into_iter().flatten() {
-                service.settings[name] = value.clone();
-            }
-            service.deployments.insert(
-                0,
-                Deployment {
-                    id: format!("ecs-svc/{digits}"),
-                    revision: revision.arn,
-                    definition: revision.definition,
-                    rollout: Rollout::InProgress,
-                    reason: format!("ECS deployment circuit breaker: rolling back to deploymentId {goal}."),
-                    failed: 0,
-                    failed_in_a_row: 0,
-                    not_before: at,
-                    created: at,
-                    updated: at,
-                    rollback: true,
-                },
-            );
-        }
-        service.steady = false;
-        service.wake_at(at);
-        for message in messages {
-            self.say(arn, &message);
+            self.fail_deployment(index, &Cause::Breaker);
         }
     }
 
     /// Takes one service a step towards what is wanted of it.
-    fn schedule(&mut self, index: usize) {
+    fn schedule(&mut self, index: usize, facts: &Facts) {
         let at = self.now;
         let service = &mut self.services[index];
         if service.wake.is_none_or(|wake| wake > at) {
@@ -246,16 +183,51 @@ impl Region {
         if service.status == Status::Inactive || service.deployments.is_empty() {
             return;
         }
-        if let Some(deployment) = service.under_way()
-            && deployment.status == DeploymentStatus::Pending
-        {
+        if service.in_flight().is_some_and(|deployment| deployment.status == DeploymentStatus::Pending) {
+            self.begin(index, facts);
+        }
+        self.heed_request(index);
+        if self.services[index].is_shifting() {
+            self.proceed_lifecycle(index, facts);
+        } else if self.services[index].in_flight().is_some_and(|deployment| deployment.lifecycle.is_none()) {
+            self.watch_alarms(index, facts);
+        }
+        // A deployment that shifts traffic has come to its cleaning up, or has failed, or there is none.
+        if !self.services[index].is_shifting() {
+            self.return_traffic_when_served(index);
+            self.stop_surplus(index);
+            self.start_missing(index);
+            self.settle(index);
+        }
+        if self.services[index].in_flight().is_none() {
+            self.end_scripts(index);
+        }
+    }
+
+    /// Begins a service deployment: looks at its alarms, and at its rules where it is to shift traffic.
+    fn begin(&mut self, index: usize, facts: &Facts) {
+        let at = self.now;
+        self.begin_watch(index, facts);
+        let service = &mut self.services[index];
+        let Some(deployment) = service.under_way() else { return };
+        let staged = deployment.lifecycle.is_some();
+        let ready = if staged { self.begin_traffic(index, facts) } else { Ok(()) };
+        let service = &mut self.services[index];
+        let leftover = match service.source() {
+            Some(_) => service.deployments.len() > 2,
+            None => service.deployments.len() > 1,
+        };
+        if let Some(deployment) = service.under_way() {
             deployment.status = DeploymentStatus::InProgress;
             deployment.started = Some(at);
             deployment.updated = at;
         }
-        self.stop_surplus(index);
-        self.start_missing(index);
-        self.settle(index);
+        match ready {
+            Ok(()) if !staged => self.read_scripts(index, LifecycleStage::ScaleUp.name()),
+            Ok(()) if leftover => self.enter_stage(index, LifecycleStage::ReconcileService),
+            Ok(()) => self.enter_stage(index, LifecycleStage::PreScaleUp),
+            Err(why) => self.fail_deployment(index, &Cause::Network(why)),
+        }
     }
 
     /// Stops tasks that are too many, or of an old deployment, as far as the minimum of healthy tasks allows.
@@ -301,7 +273,7 @@ impl Region {
     }
 
     /// Stops tasks of a service, and says so.
-    fn stop_tasks(&mut self, index: usize, positions: &[usize]) {
+    pub(crate) fn stop_tasks(&mut self, index: usize, positions: &[usize]) {
         if positions.is_empty() {
             return;
         }
@@ -335,8 +307,7 @@ impl Region {
 
     /// Starts tasks of the primary deployment, as far as the maximum allows.
     fn start_missing(&mut self, index: usize) {
-        let at = self.now;
-        let service = &mut self.services[index];
+        let service = &self.services[index];
         let (_, most) = service.percents();
         let wanted = service.wanted();
         let primary = &service.deployments[0];
@@ -348,12 +319,18 @@ impl Region {
         let missing = wanted - active(Some(&primary.id));
         let room = wanted * most / 100 - active(None);
         let starts = missing.min(room).max(0);
-        if starts == 0 || primary.rollout == Rollout::Failed {
-            return;
+        if starts > 0 && primary.rollout != Rollout::Failed {
+            self.start_tasks(index, 0, starts);
         }
+    }
+
+    /// Starts tasks of a deployment, unless it has failed so often that it must wait.
+    pub(crate) fn start_tasks(&mut self, index: usize, position: usize, starts: i64) {
+        let at = self.now;
+        let service = &mut self.services[index];
         service.steady = false;
-        if primary.not_before > at {
-            let not_before = primary.not_before;
+        let not_before = service.deployments[position].not_before;
+        if not_before > at {
             service.wake_at(not_before);
             return;
         }
@@ -366,16 +343,16 @@ impl Region {
             );
             return;
         }
-        let starts = self.place(index, 0, starts);
+        let starts = self.place(index, position, starts);
         if starts == 0 {
             return;
         }
-        let names: String = (0..starts).map(|_| format!(" (task {})", self.start_task(index))).collect();
+        let names: String = (0..starts).map(|_| format!(" (task {})", self.start_task(index, position))).collect();
         self.say(&arn, &format!("has started {starts} tasks:{names}."));
     }
 
-    /// Starts a task of a service's primary deployment; returns its id.
-    fn start_task(&mut self, index: usize) -> String {
+    /// Starts a task of one of a service's deployments; returns its id.
+    fn start_task(&mut self, index: usize, position: usize) -> String {
         let at = self.now;
         let id = self.ids.hex();
         let ids = TaskIds { attachment: self.ids.uuid(), eni: self.ids.eni(), container: self.ids.uuid() };
@@ -393,15 +370,15 @@ impl Region {
             arn: self.arn(&format!("task/{}/{id}", service.cluster)),
             cluster: service.cluster.clone(),
             service: service.arn.clone(),
-            deployment: service.deployments[0].id.clone(),
-            definition: service.deployments[0].definition.clone(),
+            deployment: service.deployments[position].id.clone(),
+            definition: service.deployments[position].definition.clone(),
             group: format!("service:{}", service.name),
             stage: Stage::Provisioning,
             due: Some(at + self.scale.lasts(PROVISIONING)),
             healthy: false,
             ending: false,
             reason: None,
-            targets: service.placement.targets.clone(),
+            targets: service.targets(position),
             address: String::new(),
             platform_version: service.platform_version().to_owned(),
             execute_command: service.settings["enableExecuteCommand"] == serde_json::json!(true),
@@ -483,9 +460,12 @@ impl Region {
         let old = |id: &str| tasks.iter().any(|task| task.deployment == id && task.stage < Stage::Stopping);
         service.deployments.retain(|deployment| deployment.id == primary || old(&deployment.id));
         let surplus = tasks.iter().filter(|task| task.deployment == primary && task.counts()).count() != healthy;
-        if i64::try_from(healthy).unwrap_or(i64::MAX) != service.desired || surplus || service.deployments.len() > 1 {
+        let healthy = i64::try_from(healthy).unwrap_or(i64::MAX);
+        let stable = healthy == service.desired && !surplus && service.deployments.len() == 1;
+        if (!stable && !service.succeeds_early(healthy)) || self.bakes(index) {
             return;
         }
+        let service = &mut self.services[index];
         let mut messages = Vec::new();
         let deployment = &mut service.deployments[0];
         if deployment.rollout == Rollout::InProgress {
@@ -501,13 +481,36 @@ impl Region {
                 );
             }
         }
-        if !service.steady && service.deployments[0].rollout == Rollout::Completed {
+        if stable && !service.steady && service.deployments[0].rollout == Rollout::Completed {
             service.steady = true;
             messages.push("has reached a steady state.".to_owned());
         }
         for message in messages {
             self.say(&arn, &message);
         }
+    }
+
+    /// Whether a rolling deployment is done but for its alarms, which are watched a while longer.
+    fn bakes(&mut self, index: usize) -> bool {
+        let (at, scale) = (self.now, self.scale);
+        let service = &mut self.services[index];
+        let rolls = |deployment: &&mut ServiceDeployment| {
+            deployment.lifecycle.is_none() && deployment.status == DeploymentStatus::InProgress && deployment.watches()
+        };
+        let Some(deployment) = service.under_way().filter(rolls) else { return false };
+        let until = match deployment.watch.bakes_until {
+            Some(until) => until,
+            None => {
+                let until = at + scale.lasts(deployment.bake_after_rolling());
+                deployment.watch.bakes_until = Some(until);
+                self.read_scripts(index, LifecycleStage::BakeTime.name());
+                until
+            }
+        };
+        if until > at {
+            self.services[index].wake_at(until);
+        }
+        until > at
     }
 
     /// Adds an event to a service.

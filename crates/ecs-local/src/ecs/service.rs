@@ -2,12 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
-use super::deployment::{Deployment, DeploymentStatus, Rollout, ServiceDeployment, ServiceRevision, threshold};
+use super::alarm::Watch;
+use super::deployment::{Deployment, DeploymentStatus, ServiceDeployment, ServiceRevision, threshold};
 use super::error::{Stop, client_exception, invalid_parameter, service_not_active, service_not_found};
 use super::event::Events;
 use super::facts::{Facts, Question};
 use super::json::{includes, last_part, list, number, page, pick, text, texts};
+use super::lifecycle::Lifecycle;
 use super::placement::{Placement, check_percents, complete_configuration};
+use super::strategy::{check_balancers, is_staged};
 use super::task::Stage;
 use super::task_definition::DefinitionStatus;
 use super::{HOUR, Region};
@@ -111,10 +114,9 @@ impl Service {
         (percent("minimumHealthyPercent", 100), percent("maximumPercent", 200))
     }
 
-    /// Whether the circuit breaker is on, and whether it rolls back.
-    pub(crate) fn breaker(&self) -> (bool, bool) {
-        let breaker = &self.configuration["deploymentCircuitBreaker"];
-        (breaker["enable"] == json!(true), breaker["rollback"] == json!(true))
+    /// Whether the circuit breaker is on.
+    pub(crate) fn breaker(&self) -> bool {
+        self.configuration["deploymentCircuitBreaker"]["enable"] == json!(true)
     }
 
     /// Whether there is anything to run tasks on: there are no EC2 instances here.
@@ -151,6 +153,19 @@ impl Service {
     pub(crate) fn under_way(&mut self) -> Option<&mut ServiceDeployment> {
         self.service_deployments.last_mut().filter(|deployment| !deployment.status.ended())
     }
+
+    /// The service deployment under way.
+    pub(crate) fn in_flight(&self) -> Option<&ServiceDeployment> {
+        self.service_deployments.last().filter(|deployment| !deployment.status.ended())
+    }
+
+    /// Whether so many healthy tasks are success already (botocore ecs model, DeploymentEarlySuccessCriteria).
+    pub(crate) fn succeeds_early(&self, healthy: i64) -> bool {
+        let criteria = &self.configuration["earlySuccessCriteria"];
+        let percent = number(criteria, "healthyPercent").unwrap_or(100);
+        let cleaned = text(criteria, "sourceServiceRevisionCleanup") == Some("DEFERRED") || self.deployments.len() == 1;
+        criteria["enable"] == json!(true) && cleaned && healthy * 100 >= self.desired * percent
+    }
 }
 
 impl Region {
@@ -182,6 +197,7 @@ impl Region {
         let settings = Value::Object(settings);
         let configuration = complete_configuration(&json!({}), request)?;
         check_percents(&configuration)?;
+        check_balancers(&configuration, &settings)?;
         let desired = number(request, "desiredCount").unwrap_or(0);
         if desired < 0 {
             return Err(invalid_parameter("desiredCount must not be negative."));
@@ -245,6 +261,7 @@ impl Region {
         }
         let configuration = complete_configuration(&service.configuration, request)?;
         check_percents(&configuration)?;
+        check_balancers(&configuration, &settings)?;
         let placement = if revised { Some(self.placement(&settings, &definition, facts)?) } else { None };
         let now = self.now;
         let service = &mut self.services[index];
@@ -354,13 +371,19 @@ impl Region {
             arn: revision_arn.clone(),
             definition: service.definition.clone(),
             settings: Value::Object(pick(&service.settings, REVISED)),
+            placement: service.placement.clone(),
+            // A deployment that shifts traffic chooses when it begins.
+            alternate: service.completed.as_ref().is_some_and(|(_, revision)| service.is_alternate(revision)),
             created: now,
         });
         let sources = service.deployments.iter().map(|deployment| deployment.revision.clone()).collect();
         if let Some(deployment) = service.under_way() {
             deployment.end(now, DeploymentStatus::Stopped, Some("The service deployment was replaced by a newer one."));
         }
+        self.end_scripts(index);
+        let service = &mut self.services[index];
         let threshold = threshold(service.desired);
+        let lifecycle = is_staged(&service.configuration).then(|| Lifecycle::new(&service.configuration, now));
         service.service_deployments.push(ServiceDeployment {
             arn,
             status: DeploymentStatus::Pending,
@@ -377,22 +400,12 @@ impl Region {
             failures: 0,
             threshold,
             triggered: false,
+            requested: None,
+            watch: Watch::default(),
+            lifecycle,
         });
         let id = format!("ecs-svc/{deployment_id}");
-        let primary = Deployment {
-            reason: format!("ECS deployment {id} in progress."),
-            id,
-            revision: revision_arn,
-            definition: service.definition.clone(),
-            rollout: Rollout::InProgress,
-            failed: 0,
-            failed_in_a_row: 0,
-            not_before: now,
-            created: now,
-            updated: now,
-            rollback: false,
-        };
-        service.deployments.insert(0, primary);
+        service.deployments.insert(0, Deployment::new(id, revision_arn, service.definition.clone(), now));
         service.steady = false;
         service.wake_at(now);
     }
@@ -475,7 +488,7 @@ impl Region {
         shown["deployments"] = match service.status {
             Status::Inactive => json!([]),
             Status::Active | Status::Draining => deployments
-                .map(|(index, deployment)| deployment.show(index == 0, service, &self.tasks, &self.scale))
+                .map(|(position, deployment)| deployment.show(position, service, &self.tasks, &self.scale))
                 .collect(),
         };
         if let Some(deployment) = service.service_deployments.last() {
@@ -484,9 +497,9 @@ impl Region {
         shown["currentServiceRevisions"] = service
             .deployments
             .iter()
-            .map(|deployment| {
-                let counts =
-                    deployment.show(deployment.id == service.deployments[0].id, service, &self.tasks, &self.scale);
+            .enumerate()
+            .map(|(position, deployment)| {
+                let counts = deployment.show(position, service, &self.tasks, &self.scale);
                 json!({
                     "arn": deployment.revision,
                     "requestedTaskCount": counts["desiredCount"],

@@ -66,6 +66,10 @@ pub(crate) enum Effect {
     Attach { task: String },
     /// A task's network interface goes.
     Detach { task: String },
+    /// A listener rule gets other weights.
+    Shift { rule: String, weights: Vec<(String, i64)> },
+    /// An alarm goes off, or is over, by script.
+    Alarm { name: String, alarming: bool },
     /// A container writes.
     Log(Log),
 }

@@ -1,6 +1,7 @@
 //! The model on a fake clock, in a world that is made up.
 
 mod misfortunes;
+mod strategies;
 
 use serde_json::{Value, json};
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
+use url::form_urlencoded;
 
+use super::deployment::ServiceDeployment;
 use super::error::{Refusal, Stop};
 use super::facts::{Fact, Facts, Question, Subnet};
 use super::service::Status;
@@ -15,6 +17,7 @@ use super::{Ecs, Region, log};
 use crate::answer::{Answer, text, texts};
 use crate::call::Request;
 use crate::clock::Clock;
+use crate::cloudwatch::Alarms;
 use crate::iam;
 use crate::upstream::Upstream;
 use crate::weather::Sky;
@@ -22,14 +25,18 @@ use crate::weather::Sky;
 /// Draining of a target group whose attributes do not say: ELBv2's default, in seconds.
 const DEREGISTRATION_DELAY: f64 = 300.0;
 
+/// ELBv2's API version.
+const ELBV2: &str = "2015-12-01";
+
 impl Ecs {
     pub(crate) fn new(clock: Clock, sky: Arc<Sky>) -> Ecs {
-        Ecs { clock, sky, regions: Mutex::new(HashMap::new()) }
+        Ecs { clock, sky, alarms: Alarms::default(), regions: Mutex::new(HashMap::new()) }
     }
 
     /// Forgets everything.
     pub(crate) async fn reset(&self) {
         self.regions.lock().await.clear();
+        self.alarms.clear();
     }
 
     /// Answers a call to ECS.
@@ -46,16 +53,17 @@ impl Ecs {
         let region = regions.entry(request.region.clone()).or_insert_with(|| self.region(&request.region));
         region.weather = self.sky.weather();
         let mut facts = Facts::default();
-        region.pass(self.clock.now(), &mut facts, upstream).await;
+        let outside = Outside { upstream, alarms: &self.alarms };
+        region.pass(self.clock.now(), &mut facts, outside).await;
         let result = loop {
             match region.perform(&request.operation, &request.json, &facts) {
                 Ok(answer) => break Ok(answer),
                 Err(Stop::Refused(refusal)) => break Err(refusal),
-                Err(Stop::Ask(questions)) => find_out(questions, &mut facts, &region.name, upstream).await,
+                Err(Stop::Ask(questions)) => find_out(questions, &mut facts, &region.name, outside).await,
             }
         };
         // What the call set off may come to its end at once, where nothing takes time.
-        region.pass(self.clock.now(), &mut facts, upstream).await;
+        region.pass(self.clock.now(), &mut facts, outside).await;
         match result {
             Ok(answer) => Answer::json(StatusCode::OK, &answer),
             Err(Refusal { code, message }) => Answer::refuse(request, StatusCode::BAD_REQUEST, code, &message),
@@ -68,9 +76,22 @@ impl Ecs {
         for region in self.regions.lock().await.values_mut() {
             if !region.is_quiet(now) {
                 region.weather = self.sky.weather();
-                region.pass(now, &mut Facts::default(), upstream).await;
+                region.pass(now, &mut Facts::default(), Outside { upstream, alarms: &self.alarms }).await;
             }
         }
+    }
+
+    /// Has deployments look at their alarms now.
+    pub(crate) async fn alarms_changed(&self, upstream: &Upstream) {
+        let now = self.clock.now();
+        for region in self.regions.lock().await.values_mut() {
+            for service in &mut region.services {
+                if service.in_flight().is_some_and(ServiceDeployment::watches) {
+                    service.wake_at(now);
+                }
+            }
+        }
+        self.settle(upstream).await;
     }
 
     /// Whether a service exists and is not deleted.
@@ -105,23 +126,24 @@ impl Ecs {
 
 impl Region {
     /// Lets time pass, and does to moto what came of it.
-    async fn pass(&mut self, now: f64, facts: &mut Facts, upstream: &Upstream) {
+    async fn pass(&mut self, now: f64, facts: &mut Facts, outside: Outside<'_>) {
         while let Err(stop) = self.advance(now, facts) {
             match stop {
-                Stop::Ask(questions) => find_out(questions, facts, &self.name, upstream).await,
+                Stop::Ask(questions) => find_out(questions, facts, &self.name, outside).await,
                 Stop::Refused(_) => break,
             }
         }
         for effect in std::mem::take(&mut self.effects) {
-            self.tell(effect, upstream).await;
+            self.tell(effect, outside).await;
         }
         if std::mem::take(&mut self.service_linked_role_wanted) {
-            iam::ensure_service_linked_role(upstream, "ecs.amazonaws.com").await;
+            iam::ensure_service_linked_role(outside.upstream, "ecs.amazonaws.com").await;
         }
     }
 
     /// Tells moto of an effect. What it is about may be gone by now, so a refusal is no matter.
-    async fn tell(&mut self, effect: Effect, upstream: &Upstream) {
+    async fn tell(&mut self, effect: Effect, outside: Outside<'_>) {
+        let upstream = outside.upstream;
         match effect {
             Effect::Register { target_group, address, port } => {
                 self.target("RegisterTargets", &target_group, &address, port, upstream).await;
@@ -136,7 +158,42 @@ impl Region {
                 let form = [("Action", "DeleteNetworkInterface"), ("NetworkInterfaceId", interface.as_str())];
                 upstream.query("ec2", &self.name, "2016-11-15", &form).await;
             }
+            Effect::Shift { rule, weights } => self.shift_rule(&rule, &weights, upstream).await,
+            Effect::Alarm { name, alarming } => {
+                let state = if alarming { "ALARM" } else { "OK" };
+                outside.alarms.script(&self.name, &name, state, self.scale.wall(self.now));
+            }
         }
+    }
+
+    /// Gives a rule's target groups other weights; its stickiness stays.
+    async fn shift_rule(&self, arn: &str, weights: &[(String, i64)], upstream: &Upstream) {
+        let Some((listener, xml)) = forwarding(arn, &self.name, upstream).await else { return };
+        let (action, parameter, arn, list) = match &listener {
+            Some(listener) => ("ModifyListener", "ListenerArn", listener.as_str(), "DefaultActions"),
+            None => ("ModifyRule", "RuleArn", arn, "Actions"),
+        };
+        let member = format!("{list}.member.1");
+        let mut form = vec![
+            ("Action".to_owned(), action.to_owned()),
+            (parameter.to_owned(), arn.to_owned()),
+            (format!("{member}.Type"), "forward".to_owned()),
+        ];
+        for (index, (target_group, weight)) in weights.iter().enumerate() {
+            let tuple = format!("{member}.ForwardConfig.TargetGroups.member.{}", index + 1);
+            form.push((format!("{tuple}.TargetGroupArn"), target_group.clone()));
+            form.push((format!("{tuple}.Weight"), weight.to_string()));
+        }
+        if let Some(stickiness) = text(&xml, "TargetGroupStickinessConfig") {
+            for name in ["Enabled", "DurationSeconds"] {
+                if let Some(value) = text(stickiness, name) {
+                    let name = format!("{member}.ForwardConfig.TargetGroupStickinessConfig.{name}");
+                    form.push((name, value.to_owned()));
+                }
+            }
+        }
+        let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        upstream.query("elasticloadbalancing", &self.name, ELBV2, &form).await;
     }
 
     async fn target(&self, action: &str, target_group: &str, address: &str, port: i64, upstream: &Upstream) {
@@ -174,15 +231,71 @@ impl Region {
     }
 }
 
+/// What the model asks, and does things to.
+#[derive(Clone, Copy, Debug)]
+struct Outside<'a> {
+    upstream: &'a Upstream,
+    alarms: &'a Alarms,
+}
+
+/// The listener whose default a rule is, if so, and what ELBv2 says of the rule. A network load balancer has no rules.
+async fn forwarding(arn: &str, region: &str, upstream: &Upstream) -> Option<(Option<String>, String)> {
+    if arn.contains(":listener/") {
+        let form = [("Action", "DescribeListeners"), ("ListenerArns.member.1", arn)];
+        let xml = upstream.query("elasticloadbalancing", region, ELBV2, &form).await.ok()?;
+        return Some((Some(arn.to_owned()), xml));
+    }
+    let form = [("Action", "DescribeRules"), ("RuleArns.member.1", arn)];
+    let xml = upstream.query("elasticloadbalancing", region, ELBV2, &form).await.ok()?;
+    let default = text(&xml, "IsDefault").is_some_and(|is| is.eq_ignore_ascii_case("true"));
+    let listener = arn.rsplit_once('/').map(|(listener, _)| listener.replace(":listener-rule/", ":listener/"));
+    Some((listener.filter(|_| default), xml))
+}
+
+/// The target groups of a rule's forward action, with their weights; one without a weight has all.
+fn forwards(xml: &str) -> Vec<(String, i64)> {
+    let tuples = text(xml, "ForwardConfig").and_then(|forward| text(forward, "TargetGroups"));
+    let weighed: Vec<(String, i64)> = texts(tuples.unwrap_or_default(), "member")
+        .into_iter()
+        .filter_map(|tuple| {
+            let weight = text(tuple, "Weight").and_then(|weight| weight.parse().ok()).unwrap_or(1);
+            Some((text(tuple, "TargetGroupArn")?.to_owned(), weight))
+        })
+        .collect();
+    if weighed.is_empty() {
+        return texts(xml, "TargetGroupArn").into_iter().map(|arn| (arn.to_owned(), 1)).collect();
+    }
+    weighed
+}
+
+/// Whether a role's trust policy, as IAM writes it, lets a service assume it.
+fn trusts(xml: &str, service: &str) -> bool {
+    let document = text(xml, "AssumeRolePolicyDocument").unwrap_or_default();
+    let decoded: String = form_urlencoded::parse(format!("policy={}", document.replace('+', "%2B")).as_bytes())
+        .map(|(_, value)| value.into_owned())
+        .collect();
+    let policy: Value = serde_json::from_str(&decoded.replace("&quot;", "\"")).unwrap_or(Value::Null);
+    // One statement may stand without a list.
+    let statement = &policy["Statement"];
+    let statements = statement.as_array().map_or(std::slice::from_ref(statement), Vec::as_slice);
+    statements.iter().any(|statement| {
+        let principal = &statement["Principal"]["Service"];
+        let named = principal == service
+            || principal.as_array().is_some_and(|services| services.iter().any(|named| named == service));
+        named && statement["Effect"] == "Allow"
+    })
+}
+
 /// Asks moto. No answer counts as "not there".
-async fn find_out(questions: Vec<Question>, facts: &mut Facts, region: &str, upstream: &Upstream) {
+async fn find_out(questions: Vec<Question>, facts: &mut Facts, region: &str, outside: Outside<'_>) {
     for question in questions {
-        let fact = ask(&question, region, upstream).await.unwrap_or(Fact::Missing);
+        let fact = ask(&question, region, outside).await.unwrap_or(Fact::Missing);
         facts.insert(question, fact);
     }
 }
 
-async fn ask(question: &Question, region: &str, upstream: &Upstream) -> Option<Fact> {
+async fn ask(question: &Question, region: &str, outside: Outside<'_>) -> Option<Fact> {
+    let upstream = outside.upstream;
     match question {
         Question::Role(name) => {
             let form = [("Action", "GetRole"), ("RoleName", name)];
@@ -224,6 +337,19 @@ async fn ask(question: &Question, region: &str, upstream: &Upstream) -> Option<F
                 .await
                 .ok()
                 .map(|_| Fact::Found)
+        }
+        Question::Rule(arn) => {
+            let (_, xml) = forwarding(arn, region, upstream).await?;
+            Some(Fact::Rule { weights: forwards(&xml) })
+        }
+        Question::Trust(name) => {
+            let form = [("Action", "GetRole"), ("RoleName", name)];
+            let xml = upstream.query("iam", region, "2010-05-08", &form).await.ok()?;
+            trusts(&xml, "ecs.amazonaws.com").then_some(Fact::Found)
+        }
+        Question::Alarm(name) => {
+            let (alarming, window) = outside.alarms.look(region, name)?;
+            Some(Fact::Alarm { alarming, window })
         }
         Question::Repository(name) => {
             let target = "AmazonEC2ContainerRegistry_V20150921.DescribeRepositories";

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-/// An alarm that goes off by script.
+/// An alarm that goes off by script, in each deployment of a service while this weather is on; it is over with the deployment.
+///
+/// It must have been made by PutMetricAlarm: one that is not there stays silent.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Alarm {
@@ -12,7 +14,8 @@ pub struct Alarm {
     pub name: String,
     /// The ECS service whose deployment sets it off.
     pub service: String,
-    /// At which lifecycle stage of it: "BAKE_TIME".
+    /// At which lifecycle stage of it: "BAKE_TIME". A canary bakes, and a linear shift waits between its steps, in
+    /// "PRODUCTION_TRAFFIC_SHIFT"; a rolling deployment has "SCALE_UP" and "BAKE_TIME" only.
     pub stage: String,
     /// How long after the stage's begin, on the scaled clock.
     #[serde(default, with = "humantime_serde")]
