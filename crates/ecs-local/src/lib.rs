@@ -18,6 +18,7 @@ mod moto;
 mod proxy;
 mod rds;
 mod recorder;
+mod turn;
 mod upstream;
 pub mod weather;
 

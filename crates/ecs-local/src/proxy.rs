@@ -35,6 +35,9 @@ pub(crate) struct Proxy {
     pub(crate) clock: Clock,
     pub(crate) latency: Duration,
     pub(crate) tokens: ec2::Tokens,
+    pub(crate) elasticloadbalancing: elasticloadbalancing::State,
+    pub(crate) rds: rds::State,
+    pub(crate) iam: iam::State,
     /// Held while moto loads: a reset in the middle fails.
     warming: Mutex<()>,
     served: AtomicU64,
@@ -58,6 +61,9 @@ impl Proxy {
             clock,
             latency,
             tokens: ec2::Tokens::default(),
+            elasticloadbalancing: elasticloadbalancing::State::default(),
+            rds: rds::State::default(),
+            iam: iam::State::default(),
             warming: Mutex::new(()),
             served: AtomicU64::new(0),
         }

@@ -6,6 +6,7 @@ use hyper::body::Bytes;
 use crate::answer::Answer;
 use crate::call::Request;
 use crate::proxy::Proxy;
+use crate::turn::Turn;
 use crate::upstream::{Reply, Upstream};
 
 /// IAM's API version.
@@ -27,8 +28,15 @@ const ROLES: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// What we keep of IAM ourselves.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    turn: Turn,
+}
+
 /// Answers a call to IAM.
 pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
+    let _turn = proxy.iam.turn.take(request).await;
     if request.operation != "CreateServiceLinkedRole" {
         return proxy.upstream.forward(request).await;
     }

@@ -8,6 +8,7 @@ use crate::answer::{Answer, texts};
 use crate::call::Request;
 use crate::iam;
 use crate::proxy::Proxy;
+use crate::turn::Turn;
 
 /// RDS's API version.
 const VERSION: &str = "2014-10-31";
@@ -30,8 +31,15 @@ const DEFAULT_MAJOR: u32 = 17;
 /// An error code and a message.
 type Refusal = Option<(&'static str, String)>;
 
+/// What we keep of RDS ourselves.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    turn: Turn,
+}
+
 /// Answers a call to RDS.
 pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
+    let _turn = proxy.rds.turn.take(request).await;
     let refusal = match request.operation.as_str() {
         "DescribeDBEngineVersions" => return describe_engine_versions(request),
         "CreateDBInstance" => return create_instance(proxy, request).await,

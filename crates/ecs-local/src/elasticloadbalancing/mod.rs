@@ -8,11 +8,19 @@ use crate::answer::{Answer, text, texts};
 use crate::call::Request;
 use crate::iam;
 use crate::proxy::Proxy;
+use crate::turn::Turn;
 
 const VERSION: &str = "2015-12-01";
 
+/// What we keep of ELBv2 ourselves.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    turn: Turn,
+}
+
 /// Answers a call to ELBv2.
 pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
+    let _turn = proxy.elasticloadbalancing.turn.take(request).await;
     // What tasks have done since the last call to ECS must be seen here.
     proxy.ecs.settle(&proxy.upstream).await;
     let taken = match request.operation.as_str() {
