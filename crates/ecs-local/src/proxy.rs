@@ -108,6 +108,9 @@ impl Proxy {
         self.upstream.reset().await?;
         self.ecs.reset().await;
         self.tokens.clear();
+        self.elasticloadbalancing.clear();
+        self.rds.clear();
+        self.iam.clear();
         Ok(())
     }
 

@@ -34,6 +34,11 @@ pub(crate) struct State {
     turn: Turn,
 }
 
+impl State {
+    /// Forgets everything.
+    pub(crate) fn clear(&self) {}
+}
+
 /// Answers a call to IAM.
 pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
     let _turn = proxy.iam.turn.take(request).await;

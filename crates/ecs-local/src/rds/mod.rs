@@ -1,13 +1,17 @@
-//! RDS, where moto has nothing or is wrong: the engine versions on offer, and subnet groups.
+//! RDS, where moto has nothing or is wrong: the engine versions on offer, what RDS refuses, and how long things take.
 
-use std::fmt::Write;
+mod engine_version;
+mod instance;
+mod lifecycle;
+mod subnet_group;
 
-use hyper::StatusCode;
+use std::borrow::Cow;
 
-use crate::answer::{Answer, texts};
+use self::lifecycle::Lifecycle;
+use crate::answer::Answer;
 use crate::call::Request;
-use crate::iam;
 use crate::proxy::Proxy;
+use crate::refusal::Refusal;
 use crate::turn::Turn;
 
 /// RDS's API version.
@@ -15,142 +19,76 @@ const VERSION: &str = "2014-10-31";
 
 const NAMESPACE: &str = "http://rds.amazonaws.com/doc/2014-10-31/";
 
-/// PostgreSQL as RDS offers it, by major version: the minors, oldest first (RDS release calendar, early 2026).
-const POSTGRES: &[(u32, &[u32])] = &[
-    (13, &[20, 21, 22, 23]),
-    (14, &[17, 18, 19, 20]),
-    (15, &[12, 13, 14, 15]),
-    (16, &[8, 9, 10, 11]),
-    (17, &[4, 5, 6, 7]),
-    (18, &[1, 2]),
-];
-
-/// The major version that is the default for new instances.
-const DEFAULT_MAJOR: u32 = 17;
-
-/// An error code and a message.
-type Refusal = Option<(&'static str, String)>;
+/// Names that RDS keeps in lower case (botocore rds model: "stored as a lowercase string").
+const LOWERCASE: &[&str] =
+    &["DBInstanceIdentifier", "NewDBInstanceIdentifier", "DBSubnetGroupName", "FinalDBSnapshotIdentifier"];
 
 /// What we keep of RDS ourselves.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     turn: Turn,
+    lifecycle: Lifecycle,
+}
+
+impl State {
+    /// Forgets everything.
+    pub(crate) fn clear(&self) {
+        self.lifecycle.clear();
+    }
+}
+
+/// Brings moto up to date with the deletions that are over. Whoever asks moto for instances calls it first.
+pub(crate) async fn settle(proxy: &Proxy) {
+    lifecycle::settle(proxy).await;
 }
 
 /// Answers a call to RDS.
 pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
     let _turn = proxy.rds.turn.take(request).await;
-    let refusal = match request.operation.as_str() {
-        "DescribeDBEngineVersions" => return describe_engine_versions(request),
-        "CreateDBInstance" => return create_instance(proxy, request).await,
-        "CreateDBSubnetGroup" => subnet_group_taken(proxy, request).await,
-        "DeleteDBSubnetGroup" => subnet_group_used(proxy, request).await,
-        _ => None,
+    settle(proxy).await;
+    let request = &*in_lowercase(request);
+    if request.operation == "DescribeDBEngineVersions" {
+        return engine_version::describe(request);
+    }
+    if let Err(refusal) = check(proxy, request).await {
+        return refusal.answer(request);
+    }
+    let answer = match request.operation.as_str() {
+        "CreateDBInstance" => instance::create(proxy, request).await,
+        "DeleteDBInstance" => instance::delete(proxy, request).await,
+        "ModifyDBSubnetGroup" => subnet_group::modify(proxy, request).await,
+        _ => proxy.upstream.forward(request).await,
     };
-    match refusal {
-        Some((code, message)) => Answer::refuse(request, StatusCode::BAD_REQUEST, code, &message),
-        None => proxy.upstream.forward(request).await,
+    if !answer.status.is_success() {
+        return answer;
+    }
+    match request.operation.as_str() {
+        "CreateDBInstance" | "CreateDBInstanceReadReplica" | "RestoreDBInstanceFromDBSnapshot" => {
+            lifecycle::created(proxy, request);
+        }
+        "ModifyDBInstance" => lifecycle::modified(proxy, request),
+        _ => {}
+    }
+    lifecycle::show(proxy, request, answer)
+}
+
+async fn check(proxy: &Proxy, request: &Request) -> Result<(), Refusal> {
+    match request.operation.as_str() {
+        "CreateDBSubnetGroup" => subnet_group::check_name(proxy, request).await,
+        "DeleteDBSubnetGroup" => subnet_group::check_unused(proxy, request).await,
+        _ => instance::check_state(proxy, request),
     }
 }
 
-/// Creates an instance of a version that there is; a major version alone means its newest minor.
-async fn create_instance(proxy: &Proxy, request: &Request) -> Answer {
-    iam::ensure_service_linked_role(&proxy.upstream, "rds.amazonaws.com").await;
-    let wanted = match (request.form_value("Engine"), request.form_value("EngineVersion")) {
-        (Some("postgres"), Some(wanted)) => wanted,
-        (Some(_) | None, _) => return proxy.upstream.forward(request).await,
-    };
-    match resolve(wanted) {
-        Some(full) => proxy.upstream.forward(&request.with_form_value("EngineVersion", &full)).await,
-        None => {
-            let message = format!("Cannot find version {wanted} for postgres");
-            Answer::refuse(request, StatusCode::BAD_REQUEST, "InvalidParameterCombination", &message)
+/// The call with its names in lower case.
+fn in_lowercase(request: &Request) -> Cow<'_, Request> {
+    let mut lowered = Cow::Borrowed(request);
+    for member in LOWERCASE {
+        if let Some(name) = request.form_value(member)
+            && name.bytes().any(|byte| byte.is_ascii_uppercase())
+        {
+            lowered = Cow::Owned(lowered.with_form_value(member, &name.to_ascii_lowercase()));
         }
     }
-}
-
-/// The full version that a version stands for, if RDS offers it.
-fn resolve(wanted: &str) -> Option<String> {
-    POSTGRES.iter().find_map(|&(major, minors)| {
-        let mut newest_first = minors.iter().rev().map(|minor| format!("{major}.{minor}"));
-        if wanted == major.to_string() { newest_first.next() } else { newest_first.find(|full| full == wanted) }
-    })
-}
-
-/// A subnet group's name is taken; moto replaces the group.
-async fn subnet_group_taken(proxy: &Proxy, request: &Request) -> Refusal {
-    let name = request.form_value("DBSubnetGroupName")?;
-    let form = [("Action", "DescribeDBSubnetGroups"), ("DBSubnetGroupName", name)];
-    proxy.upstream.query("rds", &request.region, VERSION, &form).await.ok()?;
-    Some(("DBSubnetGroupAlreadyExists", format!("The DB subnet group '{name}' already exists.")))
-}
-
-/// A subnet group is in use by an instance; moto deletes it all the same.
-async fn subnet_group_used(proxy: &Proxy, request: &Request) -> Refusal {
-    let name = request.form_value("DBSubnetGroupName")?;
-    let form = [("Action", "DescribeDBInstances")];
-    let xml = proxy.upstream.query("rds", &request.region, VERSION, &form).await.ok()?;
-    texts(&xml, "DBSubnetGroupName").contains(&name).then(|| {
-        let message = format!(
-            "Cannot delete the subnet group '{name}' because at least one database instance is still using it."
-        );
-        ("InvalidDBSubnetGroupStateFault", message)
-    })
-}
-
-fn describe_engine_versions(request: &Request) -> Answer {
-    if request.form_value("Engine").is_some_and(|engine| engine != "postgres") {
-        return Answer::query("DescribeDBEngineVersions", NAMESPACE, "<DBEngineVersions/>");
-    }
-    let family = request.form_value("DBParameterGroupFamily");
-    let wanted = request.form_value("EngineVersion");
-    let default_only = request.form_value("DefaultOnly") == Some("true");
-    // The default of a major version is its newest minor; without a version, that of the default major.
-    let chosen = |major: u32, minors: &[u32], minor: u32| {
-        let (name, full) = (major.to_string(), format!("{major}.{minor}"));
-        let named = wanted.is_none_or(|wanted| wanted == name || wanted == full);
-        let default = minors.last() == Some(&minor) && (wanted.is_some() || major == DEFAULT_MAJOR);
-        named && family.is_none_or(|family| family == format!("postgres{major}")) && (!default_only || default)
-    };
-    let found: Vec<(u32, u32)> = POSTGRES
-        .iter()
-        .flat_map(|&(major, minors)| {
-            minors.iter().filter(move |&&minor| chosen(major, minors, minor)).map(move |&minor| (major, minor))
-        })
-        .collect();
-    let number = |name: &str| request.form_value(name).and_then(|value| value.parse::<usize>().ok());
-    let (from, size) = (number("Marker").unwrap_or(0), number("MaxRecords").unwrap_or(100));
-    if !(20..=100).contains(&size) {
-        let message = format!("Invalid value {size} for MaxRecords. Must be between 20 and 100");
-        return Answer::refuse(request, StatusCode::BAD_REQUEST, "InvalidParameterValue", &message);
-    }
-    let mut xml = String::from("<DBEngineVersions>");
-    for (major, minor) in found.iter().skip(from).take(size) {
-        // Writing to a String cannot fail.
-        let _ = write!(
-            xml,
-            "<DBEngineVersion><Engine>postgres</Engine><EngineVersion>{major}.{minor}</EngineVersion><MajorEngineVersion>{major}</MajorEngineVersion>\
-             <DBParameterGroupFamily>postgres{major}</DBParameterGroupFamily><DBEngineDescription>PostgreSQL</DBEngineDescription>\
-             <DBEngineVersionDescription>PostgreSQL {major}.{minor}-R1</DBEngineVersionDescription><Status>available</Status>\
-             <SupportsReadReplica>true</SupportsReadReplica><SupportsLogExportsToCloudwatchLogs>true</SupportsLogExportsToCloudwatchLogs>\
-             <ExportableLogTypes><member>postgresql</member><member>upgrade</member></ExportableLogTypes></DBEngineVersion>"
-        );
-    }
-    xml.push_str("</DBEngineVersions>");
-    if found.len() > from + size {
-        let _ = write!(xml, "<Marker>{}</Marker>", from + size);
-    }
-    Answer::query("DescribeDBEngineVersions", NAMESPACE, &xml)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_major_version_stands_for_its_newest_minor() {
-        assert_eq!(resolve("17").as_deref(), Some("17.7"));
-        assert_eq!(resolve("16.9").as_deref(), Some("16.9"));
-        assert_eq!(resolve("99"), None);
-    }
+    lowered
 }
