@@ -17,6 +17,7 @@ mod form;
 mod iam;
 mod local_aws;
 mod moto;
+mod network;
 mod proxy;
 mod rds;
 mod recorder;

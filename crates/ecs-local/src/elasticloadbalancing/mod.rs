@@ -1,16 +1,26 @@
 //! ELBv2, where moto is wrong: what is taken, what AWS refuses, and how long things take.
 
+mod action;
+mod condition;
+mod load_balancer;
+mod member;
 mod provisioning;
+mod routes;
+mod rule;
 mod taken;
+mod target_group;
 
 use self::provisioning::Provisioning;
 use crate::answer::Answer;
 use crate::call::Request;
 use crate::iam;
 use crate::proxy::Proxy;
+use crate::refusal::Refusal;
 use crate::turn::Turn;
 
 const VERSION: &str = "2015-12-01";
+
+const NAMESPACE: &str = "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/";
 
 /// What we keep of ELBv2 ourselves.
 #[derive(Debug, Default)]
@@ -31,6 +41,9 @@ pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
     // What tasks have done since the last call to ECS must be seen here.
     proxy.ecs.settle(&proxy.upstream).await;
     let _turn = proxy.elasticloadbalancing.turn.take(request).await;
+    if let Err(refusal) = check(proxy, request).await {
+        return refusal.answer(request);
+    }
     let taken = match request.operation.as_str() {
         "CreateLoadBalancer" => {
             iam::ensure_service_linked_role(&proxy.upstream, "elasticloadbalancing.amazonaws.com").await;
@@ -38,6 +51,7 @@ pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
         }
         "CreateTargetGroup" => taken::target_group(proxy, request).await,
         "CreateListener" => taken::listener(proxy, request).await,
+        "DeregisterTargets" => Some(target_group::deregister(proxy, request).await),
         _ => None,
     };
     if let Some(answer) = taken {
@@ -53,10 +67,32 @@ pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
             answer
         }
         "DescribeLoadBalancers" => provisioning::show(proxy, answer),
+        "DescribeTargetGroups" => routes::show(proxy, &request.region, answer).await,
         _ => answer,
     }
 }
 
-async fn describe(proxy: &Proxy, request: &Request, form: &[(&str, &str)]) -> Option<String> {
-    proxy.upstream.query("elasticloadbalancing", &request.region, VERSION, form).await.ok()
+/// Refuses what ELBv2 refuses and moto takes.
+async fn check(proxy: &Proxy, request: &Request) -> Result<(), Refusal> {
+    match request.operation.as_str() {
+        "CreateLoadBalancer" => load_balancer::check(proxy, request).await,
+        "SetSubnets" | "SetSecurityGroups" => load_balancer::check_change(proxy, request).await,
+        "DeleteLoadBalancer" => load_balancer::check_deletion(proxy, request).await,
+        "ModifyLoadBalancerAttributes" => load_balancer::check_attributes(request),
+        "CreateTargetGroup" => target_group::check(request),
+        "ModifyTargetGroup" => target_group::check_change(proxy, request).await,
+        "ModifyTargetGroupAttributes" => target_group::check_attributes(request),
+        "RegisterTargets" => target_group::check_targets(proxy, request).await,
+        "CreateListener" => rule::check_listener(proxy, request).await,
+        "ModifyListener" => rule::check_listener_change(proxy, request).await,
+        "CreateRule" => rule::check_rule(proxy, request).await,
+        "ModifyRule" => rule::check_rule_change(proxy, request).await,
+        "DeleteRule" => rule::check_rule_deletion(proxy, request).await,
+        "SetRulePriorities" => rule::check_priorities(request),
+        _ => Ok(()),
+    }
+}
+
+async fn describe(proxy: &Proxy, region: &str, form: &[(&str, &str)]) -> Option<String> {
+    proxy.upstream.query("elasticloadbalancing", region, VERSION, form).await.ok()
 }

@@ -12,7 +12,8 @@ use crate::proxy::Proxy;
 /// The answer to creating a load balancer whose name is taken: the same again, or a refusal. moto replaces it.
 pub(super) async fn load_balancer(proxy: &Proxy, request: &Request) -> Option<Answer> {
     let name = request.form_value("Name")?;
-    let xml = describe(proxy, request, &[("Action", "DescribeLoadBalancers"), ("Names.member.1", name)]).await?;
+    let xml =
+        describe(proxy, &request.region, &[("Action", "DescribeLoadBalancers"), ("Names.member.1", name)]).await?;
     let given = |list: &str| -> BTreeSet<String> { request.form_values(list).map(str::to_owned).collect() };
     let subnets: BTreeSet<String> = texts(&xml, "SubnetId").into_iter().map(str::to_owned).collect();
     let groups: BTreeSet<String> = text(&xml, "SecurityGroups")
@@ -36,7 +37,7 @@ pub(super) async fn load_balancer(proxy: &Proxy, request: &Request) -> Option<An
 pub(super) async fn target_group(proxy: &Proxy, request: &Request) -> Option<Answer> {
     let name = request.form_value("Name")?;
     let form = [("Action", "DescribeTargetGroups"), ("Names.member.1", name)];
-    let xml = describe(proxy, request, &form).await?;
+    let xml = describe(proxy, &request.region, &form).await?;
     let settings = [
         "Protocol",
         "Port",
@@ -63,7 +64,8 @@ pub(super) async fn target_group(proxy: &Proxy, request: &Request) -> Option<Ans
 pub(super) async fn listener(proxy: &Proxy, request: &Request) -> Option<Answer> {
     let balancer = request.form_value("LoadBalancerArn")?;
     let port = request.form_value("Port")?;
-    let xml = describe(proxy, request, &[("Action", "DescribeListeners"), ("LoadBalancerArn", balancer)]).await?;
+    let xml =
+        describe(proxy, &request.region, &[("Action", "DescribeListeners"), ("LoadBalancerArn", balancer)]).await?;
     // A listener's ARN stands first in it, and nowhere else.
     let present = xml.split("<ListenerArn>").skip(1).find(|listener| text(listener, "Port") == Some(port))?;
     let action = request.form_value("DefaultActions.member.1.TargetGroupArn");
@@ -71,7 +73,8 @@ pub(super) async fn listener(proxy: &Proxy, request: &Request) -> Option<Answer>
         && action.is_some_and(|arn| texts(present, "TargetGroupArn").contains(&arn));
     if same {
         let arn = text(&format!("<ListenerArn>{present}"), "ListenerArn")?.to_owned();
-        let xml = describe(proxy, request, &[("Action", "DescribeListeners"), ("ListenerArns.member.1", &arn)]).await?;
+        let xml = describe(proxy, &request.region, &[("Action", "DescribeListeners"), ("ListenerArns.member.1", &arn)])
+            .await?;
         return Some(again(&xml, "DescribeListeners", "CreateListener"));
     }
     let message = "A listener already exists on this port for this load balancer";
