@@ -26,11 +26,6 @@ impl<'a> Form<'a> {
         Form { request: self.request, prefix: format!("{}{name}.", self.prefix) }
     }
 
-    /// Whether anything of it is given.
-    pub(crate) fn is_given(&self) -> bool {
-        self.request.form.iter().any(|(key, _)| key.starts_with(&self.prefix))
-    }
-
     /// The members of a list of structures, in order; AWS calls them `.member.N`, `.N` or `.Thing.N`.
     pub(crate) fn list(&self, name: &str) -> Vec<Form<'a>> {
         let prefixes = self.elements(name).into_iter().map(|(_, prefix)| prefix + ".");
@@ -89,8 +84,6 @@ mod tests {
         let fields: Vec<_> = conditions.iter().filter_map(|condition| condition.value("Field")).collect();
         assert_eq!(fields, ["host-header", "x", "path-pattern"]);
         assert_eq!(conditions[0].within("HostHeaderConfig").values("Values"), ["a", "b"]);
-        assert!(conditions[0].within("HostHeaderConfig").is_given());
-        assert!(!conditions[1].within("HostHeaderConfig").is_given());
         assert_eq!(form.values("SubnetIds"), ["subnet-1"]);
         assert_eq!(form.values("Ids"), ["i"]);
         assert_eq!(form.values("Names"), [""; 0]);

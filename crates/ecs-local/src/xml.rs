@@ -44,11 +44,6 @@ pub(crate) fn set_text(element: &mut Element, name: &str, text: &str) {
     element.children.push(XMLNode::Element(child));
 }
 
-/// The elements inside an element's child: the members of a list.
-pub(crate) fn members<'a>(element: &'a Element, list: &str) -> impl Iterator<Item = &'a Element> {
-    element.get_child(list).into_iter().flat_map(|list| list.children.iter().filter_map(XMLNode::as_element))
-}
-
 fn each(element: &mut Element, name: &str, change: &mut impl FnMut(&mut Element)) {
     for node in &mut element.children {
         let Some(child) = node.as_mut_element() else { continue };

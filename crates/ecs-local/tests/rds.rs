@@ -121,3 +121,34 @@ async fn a_modified_subnet_group_stays() {
     let tags = aws.call(&format!("rds:ListTagsForResource&ResourceName={arn}"));
     assert_eq!((within(&tags, "Key").as_deref(), within(&tags, "Value").as_deref()), (Some("stack"), Some("prod")));
 }
+
+#[tokio::test]
+async fn what_rds_refuses_to_make_is_refused() {
+    let aws = Aws::instant().await;
+    let network = aws.network();
+    let [first, second] = network.subnets.clone();
+    let beside = aws.subnet(&network.vpc, "a", "10.0.5.0/24");
+    let group = |subnets: [&String; 2]| subnet_group(&subnets.map(String::clone));
+    let message = aws.message(&group([&first, &beside]), "DBSubnetGroupDoesNotCoverEnoughAZs");
+    assert!(message.contains("Current AZ coverage: us-east-1a."), "{message}");
+    assert_eq!(aws.refused(&group([&first, &"subnet-0123456789abcdef0".to_owned()])), "InvalidSubnet");
+    aws.call(&group([&first, &second]));
+
+    let create = instance(&network, "");
+    assert_eq!(aws.refused(&create.replace("password1", "short")), "InvalidParameterValue");
+    assert_eq!(
+        aws.refused(&create.replace("AllocatedStorage=20", "AllocatedStorage=5")),
+        "InvalidParameterCombination"
+    );
+    let vpc = aws.query("ec2:CreateVpc&CidrBlock=10.1.0.0/16", "vpcId");
+    let form = format!("ec2:CreateSecurityGroup&GroupName=web&GroupDescription=web&VpcId={vpc}");
+    let elsewhere = aws.query(&form, "groupId");
+    let message = aws.message(&create.replace(&network.group, &elsewhere), "InvalidParameterCombination");
+    assert!(message.starts_with("The DB instance and EC2 security group are in different VPCs."), "{message}");
+    let nowhere = create.replace(&network.group, "sg-0123456789abcdef0");
+    assert_eq!(aws.refused(&nowhere), "InvalidParameterValue");
+    aws.call(&create);
+    assert_eq!(aws.refused(&create), "DBInstanceAlreadyExists");
+    let modify = "rds:ModifyDBInstance&DBInstanceIdentifier=db&AllocatedStorage=20&BackupRetentionPeriod=36";
+    assert_eq!(aws.refused(modify), "InvalidParameterValue");
+}

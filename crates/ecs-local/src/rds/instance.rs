@@ -1,9 +1,12 @@
 //! DB instances: what RDS refuses, and their deletion.
 
-use super::{NAMESPACE, VERSION, engine_version, lifecycle};
+use super::member::{self, combination};
+use super::{NAMESPACE, VERSION, engine_version, lifecycle, subnet_group};
 use crate::answer::{Answer, text};
 use crate::call::Request;
+use crate::form::Form;
 use crate::iam;
+use crate::network;
 use crate::proxy::Proxy;
 use crate::refusal::Refusal;
 
@@ -24,6 +27,63 @@ pub(super) async fn create(proxy: &Proxy, request: &Request) -> Answer {
             Refusal::new("InvalidParameterCombination", message).answer(request)
         }
     }
+}
+
+/// Checks an instance that is to be made.
+pub(super) async fn check_creation(proxy: &Proxy, request: &Request) -> Result<(), Refusal> {
+    let form = Form::of(request);
+    member::check_creation(&form)?;
+    // A subnet group that is not there: moto says so.
+    let Some(name) = form.value("DBSubnetGroupName") else { return Ok(()) };
+    let Some(group) = subnet_group::describe(proxy, request, name).await else { return Ok(()) };
+    let vpc = text(&group, "VpcId").unwrap_or_default();
+    check_security_groups(proxy, request, vpc).await?;
+    let public = form.value("PubliclyAccessible") == Some("true");
+    if public && !network::has_internet_gateway(proxy, &request.region, vpc).await {
+        let message = "Cannot create a publicly accessible DBInstance.  The specified VPC has no internet gateway \
+                       attached.Update the VPC and then try again";
+        return Err(Refusal::new("InvalidVPCNetworkStateFault", message));
+    }
+    Ok(())
+}
+
+/// Checks a change of an instance, and that it may be changed now.
+pub(super) async fn check_change(proxy: &Proxy, request: &Request) -> Result<(), Refusal> {
+    let form = Form::of(request);
+    let identifier = form.value("DBInstanceIdentifier").unwrap_or_default();
+    let members = [("Action", "DescribeDBInstances"), ("DBInstanceIdentifier", identifier)];
+    // An instance that is not there: moto says so.
+    let Some(xml) = proxy.upstream.query("rds", &request.region, VERSION, &members).await.ok() else { return Ok(()) };
+    check_state(proxy, request)?;
+    member::check(&form)?;
+    let present = text(&xml, "AllocatedStorage").and_then(|size| size.parse::<u32>().ok());
+    let wanted = form.value("AllocatedStorage").and_then(|size| size.parse::<u32>().ok());
+    if let (Some(present), Some(wanted)) = (present, wanted)
+        && wanted < present
+    {
+        let message = format!("The allocated storage cannot be reduced from {present} to {wanted} GiB");
+        return Err(combination(message));
+    }
+    check_security_groups(proxy, request, text(&xml, "VpcId").unwrap_or_default()).await
+}
+
+async fn check_security_groups(proxy: &Proxy, request: &Request, vpc: &str) -> Result<(), Refusal> {
+    for id in Form::of(request).values("VpcSecurityGroupIds") {
+        match network::security_group_vpc(proxy, &request.region, id).await {
+            Some(own) if own == vpc || vpc.is_empty() => {}
+            Some(own) => {
+                return Err(combination(format!(
+                    "The DB instance and EC2 security group are in different VPCs. The DB instance is in {vpc} and \
+                     the EC2 security group is in {own}"
+                )));
+            }
+            None => {
+                let message = format!("Invalid security group , groupId= {id}, groupName=.");
+                return Err(Refusal::new("InvalidParameterValue", message));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Refuses what an instance in the midst of something else does not take.
@@ -79,22 +139,22 @@ fn check_deletion(request: &Request, xml: &str, status: Option<&str>) -> Result<
     let identifier = request.form_value("DBInstanceIdentifier").unwrap_or_default();
     let skip = request.form_value("SkipFinalSnapshot") == Some("true");
     let snapshot = request.form_value("FinalDBSnapshotIdentifier");
-    let combination = |message: &str| Err(Refusal::new("InvalidParameterCombination", message));
-    match (skip, snapshot) {
-        (true, Some(_)) => {
-            return combination("FinalDBSnapshotIdentifier can not be specified when SkipFinalSnapshot is specified.");
-        }
-        (false, None) => {
-            return combination("FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.");
-        }
-        (true, None) | (false, Some(_)) => {}
+    let wrong = match (skip, snapshot) {
+        (true, Some(_)) => Some("FinalDBSnapshotIdentifier can not be specified when SkipFinalSnapshot is specified."),
+        (false, None) => Some("FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified."),
+        (true, None) | (false, Some(_)) => None,
+    };
+    if let Some(message) = wrong {
+        return Err(combination(message));
     }
+    member::check_identifier("FinalDBSnapshotIdentifier", snapshot)?;
     if status == Some("deleting") {
         let message = format!("Instance {identifier} is already being deleted.");
         return Err(Refusal::new("InvalidDBInstanceState", message));
     }
     if text(xml, "DeletionProtection") == Some("true") {
-        return combination("Cannot delete protected DB Instance, please disable deletion protection and try again.");
+        let message = "Cannot delete protected DB Instance, please disable deletion protection and try again.";
+        return Err(combination(message));
     }
     // In `failed`, `incompatible-restore` and `incompatible-network` RDS takes none for good (RDS API reference,
     // DeleteDBInstance), in `creating` and `modifying` not yet.

@@ -3,6 +3,7 @@
 mod engine_version;
 mod instance;
 mod lifecycle;
+mod member;
 mod subnet_group;
 
 use std::borrow::Cow;
@@ -74,7 +75,9 @@ pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
 
 async fn check(proxy: &Proxy, request: &Request) -> Result<(), Refusal> {
     match request.operation.as_str() {
-        "CreateDBSubnetGroup" => subnet_group::check_name(proxy, request).await,
+        "CreateDBInstance" => instance::check_creation(proxy, request).await,
+        "ModifyDBInstance" => instance::check_change(proxy, request).await,
+        "CreateDBSubnetGroup" => subnet_group::check_creation(proxy, request).await,
         "DeleteDBSubnetGroup" => subnet_group::check_unused(proxy, request).await,
         _ => instance::check_state(proxy, request),
     }

@@ -1,20 +1,59 @@
 //! DB subnet groups, where moto is wrong: it replaces namesakes, deletes what is in use, and loses what is modified.
 
+use std::collections::BTreeSet;
+
 use super::VERSION;
 use crate::answer::{Answer, text, texts};
 use crate::call::Request;
 use crate::form::Form;
+use crate::network;
 use crate::proxy::Proxy;
 use crate::refusal::Refusal;
 
-/// Refuses a name that is taken; moto replaces the group.
-pub(super) async fn check_name(proxy: &Proxy, request: &Request) -> Result<(), Refusal> {
-    let Some(name) = request.form_value("DBSubnetGroupName") else { return Ok(()) };
-    match describe(proxy, request, name).await {
-        Some(_) => {
-            Err(Refusal::new("DBSubnetGroupAlreadyExists", format!("The DB subnet group '{name}' already exists.")))
+/// Checks a group that is to be made; moto replaces one whose name is taken.
+pub(super) async fn check_creation(proxy: &Proxy, request: &Request) -> Result<(), Refusal> {
+    let name = request.form_value("DBSubnetGroupName").unwrap_or_default();
+    // botocore rds model, CreateDBSubnetGroup.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._- ".contains(&byte);
+    if name.is_empty() || name.len() > 255 || name == "default" || !name.bytes().all(plain) {
+        let message = format!(
+            "The parameter DBSubnetGroupName '{name}' is not valid: it must contain no more than 255 letters, \
+             numbers, periods, underscores, spaces, or hyphens, and must not be default"
+        );
+        return Err(Refusal::new("InvalidParameterValue", message));
+    }
+    if describe(proxy, request, name).await.is_some() {
+        let message = format!("The DB subnet group '{name}' already exists.");
+        return Err(Refusal::new("DBSubnetGroupAlreadyExists", message));
+    }
+    check_subnets(proxy, request).await.map(|_vpc| ())
+}
+
+/// Checks the subnets of a call: they exist, are of one VPC and of two zones or more. Returns the VPC.
+async fn check_subnets(proxy: &Proxy, request: &Request) -> Result<String, Refusal> {
+    let ids = Form::of(request).values("SubnetIds");
+    let mut subnets = Vec::new();
+    for id in &ids {
+        let subnet = network::subnet(proxy, &request.region, id).await;
+        let message = || format!("Some input subnets in :[{}] are invalid.", ids.join(", "));
+        subnets.push(subnet.ok_or_else(|| Refusal::new("InvalidSubnet", message()))?);
+    }
+    let zones: BTreeSet<&str> = subnets.iter().map(|subnet| subnet.zone.as_str()).collect();
+    let vpcs: BTreeSet<&str> = subnets.iter().map(|subnet| subnet.vpc.as_str()).collect();
+    if vpcs.len() > 1 {
+        return Err(Refusal::new("InvalidParameterValue", "The subnets are not in the same Vpc"));
+    }
+    match vpcs.into_iter().next() {
+        Some(vpc) if zones.len() >= 2 => Ok(vpc.to_owned()),
+        Some(_) | None => {
+            let zones: Vec<&str> = zones.into_iter().collect();
+            let message = format!(
+                "The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Current AZ coverage: \
+                 {}. Add subnets to cover at least 2 AZs.",
+                zones.join(", ")
+            );
+            Err(Refusal::new("DBSubnetGroupDoesNotCoverEnoughAZs", message))
         }
-        None => Ok(()),
     }
 }
 
@@ -39,6 +78,14 @@ pub(super) async fn modify(proxy: &Proxy, request: &Request) -> Answer {
         let refusal = Refusal::new("DBSubnetGroupNotFoundFault", format!("Subnet group {name} not found."));
         return refusal.with_status(hyper::StatusCode::NOT_FOUND).answer(request);
     };
+    let same_vpc = match check_subnets(proxy, request).await {
+        Ok(vpc) => text(&before, "VpcId") == Some(vpc.as_str()),
+        Err(refusal) => return refusal.answer(request),
+    };
+    if !same_vpc {
+        let message = "The new Subnets are not in the same Vpc as the existing subnet group";
+        return Refusal::new("InvalidParameterValue", message).answer(request);
+    }
     let arn = text(&before, "DBSubnetGroupArn").unwrap_or_default();
     let form = [("Action", "ListTagsForResource"), ("ResourceName", arn)];
     let tags = proxy.upstream.query("rds", &request.region, VERSION, &form).await.ok().unwrap_or_default();
