@@ -152,7 +152,10 @@ impl Proxy {
             tokio::time::sleep(self.latency).await;
         }
         match request.service.as_str() {
-            "ecs" => self.ecs.call(request, &self.upstream).await,
+            "ecs" => match iam::pass_role::refusal(self, request).await {
+                Some(refusal) => refusal,
+                None => self.ecs.call(request, &self.upstream).await,
+            },
             "iam" => iam::answer(self, request).await,
             "rds" => rds::answer(self, request).await,
             "ec2" => ec2::answer(self, request).await,

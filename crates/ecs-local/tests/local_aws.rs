@@ -109,7 +109,7 @@ impl Aws {
             );
             self.query("elasticloadbalancing", &form, "ListenerArn");
         }
-        self.query("iam", "Action=CreateRole&RoleName=execution&AssumeRolePolicyDocument=%7B%7D", "Arn");
+        self.query("iam", &format!("Action=CreateRole&RoleName=execution&AssumeRolePolicyDocument={TRUST}"), "Arn");
         self.json("ecr", "AmazonEC2ContainerRegistry_V20150921.CreateRepository", json!({"repositoryName": "web"}));
         self.ecs("CreateCluster", json!({"clusterName": "c"}));
         Foundation { subnets, group, target_group }
@@ -136,6 +136,9 @@ impl Aws {
         self.ecs("DescribeServices", json!({"cluster": "c", "services": ["web"]}))["services"][0].clone()
     }
 }
+
+/// A trust policy for tasks, encoded for a form.
+const TRUST: &str = "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C%22Principal%22%3A%7B%22Service%22%3A%22ecs-tasks.amazonaws.com%22%7D%2C%22Action%22%3A%22sts%3AAssumeRole%22%7D%5D%7D";
 
 struct Foundation {
     subnets: [String; 2],
