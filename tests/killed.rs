@@ -1,5 +1,7 @@
 //! Killed at any moment and run again: the same stack, nothing twice.
 
+use std::process::Stdio;
+
 use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS};
 
 const TUTORIAL: &str = "--stack tests/stacks/tutorial.toml";
@@ -15,7 +17,7 @@ async fn a_pipe_that_was_killed_is_continued_by_running_it_again() {
     for moment in MOMENTS {
         cloud.aws().reset().await.expect("reset");
         cloud.aws().clear_calls();
-        let mut children = cloud.start_pipe(&TOOLS);
+        let mut children = cloud.start_pipe(&TOOLS, "", TUTORIAL, Stdio::null);
         cloud.aws().calls_reach(moment).await;
         // Every second time the whole pipe, else one tool alone: the others then hear of it through the document.
         let doomed: Vec<usize> = if moment % 2 == 0 { (0..TOOLS.len()).collect() } else { vec![moment % TOOLS.len()] };
@@ -44,7 +46,7 @@ async fn a_destroy_that_was_killed_is_continued_by_running_it_again() {
         let mut doomed = cloud.command("bash");
         let rest = BACKWARDS[1..].iter().map(|tool| format!(" | {tool} destroy")).collect::<String>();
         doomed.args(["-c", &format!("ecs-svc destroy {TUTORIAL} --no-input{rest} > /dev/null")]);
-        let mut doomed = doomed.process_group(0).stderr(std::process::Stdio::null()).spawn().expect("started");
+        let mut doomed = doomed.process_group(0).stderr(Stdio::null()).spawn().expect("started");
         cloud.aws().calls_reach(moment).await;
         let group = doomed.id().expect("running");
         cloud.shell(&format!("kill -KILL -- -{group}")).await;

@@ -4,6 +4,7 @@
     reader.py check       compare every resource with the table of the tutorial stack, one line a check
     reader.py inventory   print all that such a stack could have made as sorted JSON, without volatile ids
     reader.py tagged      list what still carries the stack's tag; nothing is the answer after a destroy
+    reader.py serve       answer one such verb for each line on stdin, with one line of JSON: {"code": 0, "output": "..."}
 
 It knows nothing of the tools' code and shares none of it: only boto3 and what the stack must look like. It reads, never
 writes, and only from an emulator on this machine: AWS_ENDPOINT_URL has to be a loopback address.
@@ -14,7 +15,9 @@ Exit codes: 0 all is well, 1 a check failed or something is left, 2 bad command 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fnmatch
+import io
 import ipaddress
 import json
 import os
@@ -247,7 +250,7 @@ def listener_paths(rule: Json) -> list[str]:
 class Account:
     """What AWS says about one account in one region: each list is read once, whole, when it is first asked for."""
 
-    def __init__(self, endpoint: str, region: str) -> None:
+    def __init__(self, endpoint: str, region: str, clients: dict[str, Any] | None = None) -> None:
         self.region = region
         self._endpoint = endpoint
         # Never a profile and never a proxy: nothing must turn this away from the loopback address.
@@ -257,7 +260,8 @@ class Account:
             region_name=region,
         )
         self._config = Config(proxies={}, retries={"mode": "standard", "total_max_attempts": 3}, read_timeout=30)
-        self._clients: dict[str, Any] = {}
+        # To make a client takes longer than to use it: `serve` hands them on.
+        self._clients: dict[str, Any] = {} if clients is None else clients
 
     def client(self, service: str) -> Any:
         """Returns the client of a service."""
@@ -1735,22 +1739,39 @@ def main() -> int:
         help="region to read (default: %(default)s)",
     )
     parser.add_argument("--postgres-major", metavar="N", help="major version that the stack file asks for")
-    parser.add_argument("verb", choices=("check", "inventory", "tagged"))
+    parser.add_argument("verb", choices=("check", "inventory", "tagged", "serve"))
     options = parser.parse_args()
 
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     if endpoint is None or not loopback(endpoint):
         parser.error(f"AWS_ENDPOINT_URL must be a loopback address, not {endpoint!r}: this reads emulators only")
-    account = Account(endpoint, options.region)
+    if options.verb == "serve":
+        serve(endpoint, options)
+        return 0
+    return answer(options.verb, Account(endpoint, options.region), options)
+
+
+def answer(verb: str, account: Account, options: argparse.Namespace) -> int:
+    """Runs one verb that reads; returns the exit code."""
     try:
-        if options.verb == "check":
+        if verb == "check":
             return check(account, options.stack, options.postgres_major)
-        if options.verb == "inventory":
+        if verb == "inventory":
             return inventory(account)
         return tagged(account, options.stack)
     except CALL_ERRORS as error:
         print(f"reader.py: error: {error}", file=sys.stderr)
         return 2
+
+
+def serve(endpoint: str, options: argparse.Namespace) -> None:
+    """Answers verbs from stdin until it ends."""
+    clients: dict[str, Any] = {}
+    for line in sys.stdin:
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+            code = answer(line.strip(), Account(endpoint, options.region, clients), options)
+        print(json.dumps({"code": code, "output": output.getvalue()}), flush=True)
 
 
 if __name__ == "__main__":

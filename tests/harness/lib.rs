@@ -115,17 +115,23 @@ impl Cloud {
         self.shell(&format!("{head} {verb} {first} < /dev/null{rest}")).await
     }
 
-    /// Starts the tools as a pipe, each one's process at hand.
+    /// Starts the tools as a pipe, each one's process at hand; the first one gets the arguments after the verb.
+    ///
+    /// What they say goes where `stderr` leads; what the last one prints, nowhere.
     ///
     /// # Panics
     /// When one cannot be started.
-    pub fn start_pipe(&self, tools: &[&str]) -> Vec<Child> {
+    pub fn start_pipe(&self, tools: &[&str], verb: &str, first: &str, stderr: impl Fn() -> Stdio) -> Vec<Child> {
         let mut stdin = Stdio::null();
         let mut children = Vec::new();
         for (index, tool) in tools.iter().enumerate() {
             let last = index + 1 == tools.len();
             let mut command = self.command(tool);
-            command.stdin(stdin).stdout(if last { Stdio::null() } else { Stdio::piped() }).stderr(Stdio::null());
+            command.args(verb.split_whitespace());
+            if index == 0 {
+                command.args(first.split_whitespace());
+            }
+            command.stdin(stdin).stdout(if last { Stdio::null() } else { Stdio::piped() }).stderr(stderr());
             let mut child = command.spawn().unwrap_or_else(|error| panic!("{tool}: {error}"));
             stdin = match child.stdout.take() {
                 Some(stdout) => stdout.try_into().expect("a pipe"),
@@ -211,8 +217,10 @@ pub fn root() -> PathBuf {
 /// # Panics
 /// When the programs are not built.
 pub fn programs() -> PathBuf {
-    let test = std::env::current_exe().expect("a test is a program");
-    let directory = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST").to_owned();
+    let own = std::env::current_exe().expect("a program");
+    // A test is target/PROFILE/deps/TEST, a program target/PROFILE/PROGRAM.
+    let directory =
+        own.ancestors().skip(1).find(|directory| !directory.ends_with("deps")).expect("a directory").to_owned();
     assert!(directory.join("ecs-svc").exists(), "the programs are not built: cargo build --workspace --bins");
     directory
 }

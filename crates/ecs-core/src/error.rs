@@ -18,6 +18,8 @@ pub enum Kind {
     InUse,
     /// AWS does not show everywhere yet what it has just made.
     NotYet,
+    /// AWS must first end what it is doing with the thing: it drains, it is being changed, it is being deleted.
+    Busy,
     /// AWS asks to slow down; the call had no effect.
     Throttled,
     /// The call may or may not have taken effect: a connection lost, a 5xx.
@@ -49,6 +51,7 @@ impl Kind {
             | Kind::AlreadyExists
             | Kind::InUse
             | Kind::NotYet
+            | Kind::Busy
             | Kind::Throttled
             | Kind::Transient => 1,
             Kind::Usage => 2,

@@ -64,6 +64,15 @@ pub trait Resource: 'static {
     /// [`crate::Kind::InUse`] when something still uses it: the engine then tries again.
     async fn delete(&self, api: &Self::Api, live: &Self::Live) -> Result<()>;
 
+    /// Names what still uses it, when AWS refuses to delete it: `eni-0a1b (ELB app/prod-alb/50dc6c49)`. Empty: AWS does not tell.
+    ///
+    /// # Errors
+    /// Any refusal by AWS.
+    async fn users(&self, api: &Self::Api, live: &Self::Live) -> Result<Vec<String>> {
+        let _ = (api, live);
+        Ok(Vec::new())
+    }
+
     /// Says whether it can be used.
     fn health(&self, live: &Self::Live) -> Health {
         let _ = live;
@@ -105,6 +114,8 @@ pub enum Health {
     Ready,
     /// Not yet: AWS's word for its state.
     Pending(String),
+    /// Not any more, it is on its way out: AWS's word for its state. Another one can be made when it is gone.
+    Leaving(String),
     /// It never will: AWS's reason.
     Failed(String),
 }

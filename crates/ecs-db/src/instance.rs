@@ -300,7 +300,7 @@ impl Resource for Instance {
         }
         call.send().await.answer("rds:ModifyDBInstance").map_err(|error| match error.code() {
             Some("InvalidDBInstanceState") => error
-                .with_kind(Kind::NotYet)
+                .with_kind(Kind::Busy)
                 .hint(format!("the instance is {}: run again when it is available", live.status())),
             _ => explain(error),
         })?;

@@ -16,7 +16,7 @@ const USABLE: [&str; 7] = [
 ];
 
 /// Statuses that end only when somebody does something, and what that is.
-const STUCK: [(&str, &str); 14] = [
+const STUCK: [(&str, &str); 13] = [
     ("failed", "RDS cannot recover it: restore a snapshot, or destroy it with --skip-final-snapshot"),
     ("inaccessible-encryption-credentials", "its KMS key cannot be used: restore it from a backup"),
     (
@@ -33,7 +33,6 @@ const STUCK: [(&str, &str); 14] = [
     ("stopped", "somebody has stopped it: start it"),
     ("stopping", "somebody is stopping it: start it when it has stopped"),
     (STORAGE_FULL, "its storage is full: raise `db.allocated_storage` in the stack file"),
-    (DELETING, "somebody is deleting it: run again when it is gone"),
 ];
 
 /// Statuses in which RDS takes no final snapshot:
@@ -49,6 +48,9 @@ pub const STORAGE_FULL: &str = "storage-full";
 pub fn health(status: &str) -> Health {
     if USABLE.contains(&status) {
         return Health::Ready;
+    }
+    if status == DELETING {
+        return Health::Leaving("being deleted".to_owned());
     }
     match STUCK.iter().find(|(stuck, _)| *stuck == status) {
         Some((_, meaning)) => Health::Failed(format!("{status}: {meaning}")),

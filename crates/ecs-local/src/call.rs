@@ -156,6 +156,17 @@ impl Request {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// Service and operation: "ec2:CreateVpc".
+    pub(crate) fn name(&self) -> String {
+        format!("{}:{}", self.service, self.operation)
+    }
+
+    /// The application that the SDK names in its user agent (`app/NAME`); empty where it names none.
+    pub(crate) fn tool(&self) -> &str {
+        let agent = self.header("user-agent").unwrap_or_default();
+        agent.split(' ').find_map(|part| part.strip_prefix("app/")).unwrap_or_default()
+    }
+
     /// A member of a query call.
     pub(crate) fn form_value(&self, name: &str) -> Option<&str> {
         self.form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -285,8 +296,13 @@ fn json_names(json: &Value) -> Vec<Cow<'_, str>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A call of a query service.
+    pub(crate) fn query(service: &str, body: &str) -> Request {
+        request(service, &[FORM], "/", body)
+    }
 
     fn request(service: &str, headers: &[(&str, &str)], path: &str, body: &str) -> Request {
         let scope = format!(
@@ -352,6 +368,13 @@ mod tests {
         let path = "/service/GraniteServiceVersion20100801/operation/DescribeAlarms";
         let call = request("monitoring", &[("smithy-protocol", "rpc-v2-cbor")], path, "");
         assert_eq!((call.operation.as_str(), call.protocol), ("DescribeAlarms", Protocol::Cbor));
+    }
+
+    #[test]
+    fn the_tool_is_the_application_in_the_user_agent() {
+        let agent = ("user-agent", "aws-sdk-rust/1.3.9 os/linux lang/rust/1.95.0 app/ecs-net");
+        assert_eq!(request("ec2", &[FORM, agent], "/", "Action=DescribeVpcs").tool(), "ecs-net");
+        assert_eq!(query("ec2", "Action=DescribeVpcs").tool(), "");
     }
 
     #[test]

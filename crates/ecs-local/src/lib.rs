@@ -16,6 +16,7 @@ mod failures;
 mod form;
 mod iam;
 mod local_aws;
+mod model;
 mod moto;
 mod network;
 mod proxy;

@@ -16,7 +16,7 @@ use crate::moto::{Moto, find_python};
 use crate::proxy::Proxy;
 use crate::recorder::{Call, Recorder};
 use crate::upstream::Upstream;
-use crate::weather::{Sky, Weather};
+use crate::weather::{Hold, Holds, Sky, Weather, When};
 
 /// How a local AWS is to be.
 #[derive(Clone, Debug)]
@@ -60,6 +60,7 @@ pub struct LocalAws {
     region: String,
     recorder: Arc<Recorder>,
     sky: Arc<Sky>,
+    holds: Arc<Holds>,
     control: mpsc::UnboundedSender<Control>,
     thread: Option<JoinHandle<()>>,
 }
@@ -80,18 +81,19 @@ impl LocalAws {
         let recorder = Arc::new(Recorder::open(options.record.as_deref())?);
         let sky = Arc::new(Sky::default());
         sky.set(options.weather.clone());
+        let holds = Arc::new(Holds::default());
         let region = options.region.clone();
         let (control, requests) = mpsc::unbounded_channel();
         let (ready, started) = oneshot::channel();
         let thread = {
-            let (recorder, sky) = (Arc::clone(&recorder), Arc::clone(&sky));
+            let shared = (Arc::clone(&recorder), Arc::clone(&sky), Arc::clone(&holds));
             std::thread::Builder::new()
                 .name("ecs-local".to_owned())
-                .spawn(move || run(python, options, (recorder, sky), requests, ready))
+                .spawn(move || run(python, options, shared, requests, ready))
                 .map_err(Error::io("starting a thread"))?
         };
         let port = started.await.map_err(|_| Error::Moto("the proxy ended".to_owned()))??;
-        Ok(LocalAws { port, region, recorder, sky, control, thread: Some(thread) })
+        Ok(LocalAws { port, region, recorder, sky, holds, control, thread: Some(thread) })
     }
 
     /// The endpoint: `http://127.0.0.1:PORT`.
@@ -128,6 +130,17 @@ impl LocalAws {
         self.sky.set(weather);
     }
 
+    /// Holds a call: that of this name ("ec2:CreateVpc", `*` for anything) which comes after `after` others of it.
+    #[must_use]
+    pub fn hold(&self, call: &str, after: usize, when: When) -> Hold {
+        self.holds.hold(call, after, when)
+    }
+
+    /// Forgets every hold; calls that are held go on when theirs is dropped.
+    pub fn clear_holds(&self) {
+        self.holds.clear();
+    }
+
     /// Forgets every resource. Recorded calls stay.
     ///
     /// # Errors
@@ -159,7 +172,7 @@ impl Drop for LocalAws {
 fn run(
     python: PathBuf,
     options: Options,
-    (recorder, sky): (Arc<Recorder>, Arc<Sky>),
+    shared: (Arc<Recorder>, Arc<Sky>, Arc<Holds>),
     mut requests: mpsc::UnboundedReceiver<Control>,
     ready: oneshot::Sender<Result<u16, Error>>,
 ) {
@@ -179,7 +192,7 @@ fn run(
             }
         };
         let clock = Clock::start(options.speed);
-        let proxy = Arc::new(Proxy::new(Upstream::new(moto.port), recorder, sky, clock, options.latency));
+        let proxy = Arc::new(Proxy::new(Upstream::new(moto.port), shared, clock, options.latency));
         if ready.send(Ok(port)).is_err() {
             return;
         }

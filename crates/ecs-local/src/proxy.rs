@@ -1,12 +1,13 @@
 //! The reverse proxy: every call takes the one path through [`Proxy::handle`].
 
-use std::convert::Infallible;
+use std::error::Error as _;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Method, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,8 +20,9 @@ use crate::clock::Clock;
 use crate::ecs::Ecs;
 use crate::recorder::{Call, Recorder};
 use crate::upstream::Upstream;
-use crate::weather::Sky;
-use crate::{application_autoscaling, ec2, elasticloadbalancing, iam, rds};
+use crate::weather::broken::{self, Body, Broken};
+use crate::weather::{Go, Harm, Holds, Sky, Weather, When};
+use crate::{application_autoscaling, ec2, elasticloadbalancing, iam, model, rds};
 
 /// Control paths, for tests in other languages than Rust.
 const CONTROL: &str = "/_ecs-local/";
@@ -32,6 +34,7 @@ pub(crate) struct Proxy {
     pub(crate) ecs: Ecs,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) sky: Arc<Sky>,
+    pub(crate) holds: Arc<Holds>,
     pub(crate) clock: Clock,
     pub(crate) latency: Duration,
     pub(crate) tokens: ec2::Tokens,
@@ -47,17 +50,17 @@ impl Proxy {
     /// A proxy in front of moto.
     pub(crate) fn new(
         upstream: Upstream,
-        recorder: Arc<Recorder>,
-        sky: Arc<Sky>,
+        (recorder, sky, holds): (Arc<Recorder>, Arc<Sky>, Arc<Holds>),
         clock: Clock,
         latency: Duration,
     ) -> Proxy {
-        let ecs = Ecs::new(clock);
+        let ecs = Ecs::new(clock, Arc::clone(&sky));
         Proxy {
             upstream,
             ecs,
             recorder,
             sky,
+            holds,
             clock,
             latency,
             tokens: ec2::Tokens::default(),
@@ -80,8 +83,14 @@ impl Proxy {
                 let service = service_fn(move |request| Arc::clone(&proxy).respond(request));
                 let mut server = hyper::server::conn::http1::Builder::new();
                 server.timer(TokioTimer::new());
-                // An error here is a client that went away.
-                let _ = server.serve_connection(TokioIo::new(stream), service).await;
+                let mut connection = server.serve_connection(TokioIo::new(stream), service);
+                // Any other error here is a client that went away.
+                let Err(error) = Pin::new(&mut connection).await else { return };
+                let broken = error.source().and_then(|source| source.downcast_ref::<Broken>());
+                if broken == Some(&Broken::Reset) {
+                    // Where it cannot be reset it is closed, which is as bad.
+                    let _ = connection.into_parts().io.into_inner().set_zero_linger();
+                }
             });
         }
     }
@@ -114,42 +123,82 @@ impl Proxy {
         Ok(())
     }
 
-    async fn respond(self: Arc<Self>, request: hyper::Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    async fn respond(self: Arc<Self>, request: hyper::Request<Incoming>) -> Result<Response<Body>, Broken> {
         let started_ms = self.clock.real_ms();
         let id = self.served.fetch_add(1, Ordering::Relaxed);
         let (parts, body) = request.into_parts();
         let Ok(body) = body.collect().await else {
-            return Ok(Answer::text(StatusCode::BAD_REQUEST, "the request ended early\n".to_owned()).into_response(id));
+            let answer = Answer::text(StatusCode::BAD_REQUEST, "the request ended early\n".to_owned());
+            return Ok(broken::whole(answer.into_response(id)));
         };
         let request = Request::new(parts, body.to_bytes());
         if let Some(path) = request.uri.path().strip_prefix(CONTROL) {
-            return Ok(self.control(&request, path).await.into_response(id));
+            return Ok(broken::whole(self.control(&request, path).await.into_response(id)));
+        }
+        let arrival = || self.describe(&request, started_ms, None, None);
+        if self.holds.pass(&request, When::Before, arrival).await == Go::Nowhere {
+            return Err(Broken::Closed);
         }
         // A task of its own: what a client has asked for takes effect as a whole, even when the client is killed meanwhile.
-        let answered = tokio::spawn(async move {
-            let answer = self.handle(&request).await;
-            self.recorder.record(Call {
-                service: request.service.clone(),
-                operation: request.operation.clone(),
-                resource: request.resource(),
-                status: answer.status.as_u16(),
-                started_ms,
-                ms: ((self.clock.real_ms() - started_ms) * 1e3).round() / 1e3,
-            });
-            answer
+        let answered = tokio::spawn(async move { self.pass(&request, started_ms).await });
+        let (harm, answer) = answered.await.unwrap_or_else(|error| {
+            let why = format!("ecs-local failed: {error}\n");
+            (None, Answer::text(StatusCode::INTERNAL_SERVER_ERROR, why))
         });
-        let answer = answered.await.unwrap_or_else(|error| {
-            Answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("ecs-local failed: {error}\n"))
-        });
-        Ok(answer.into_response(id))
+        let body = answer.body.clone();
+        let response = answer.into_response(id);
+        match harm {
+            Some(Harm::Reset) => Err(Broken::Reset),
+            Some(Harm::Lost) => Err(Broken::Closed),
+            Some(Harm::Cut) => Ok(broken::cut(response, &body)),
+            Some(Harm::Slow(time)) => Ok(broken::slow(response, &body, time)),
+            Some(Harm::Throttle | Harm::Error(_) | Harm::Expire) | None => Ok(broken::whole(response)),
+        }
     }
 
-    /// Answers a call: latency first, then our own model, or moto.
-    ///
-    /// The one place that every call passes: what is to befall calls (faults, throttling) belongs around the match.
+    /// Takes a call through the weather: half of its latency, what befalls it, its effect, the other half.
+    async fn pass(&self, request: &Request, started_ms: f64) -> (Option<Harm>, Answer) {
+        let latency = self.latency + self.sky.weather().latency.next();
+        if !latency.is_zero() {
+            tokio::time::sleep(latency / 2).await;
+        }
+        let mut harm = self.sky.strike(request, self.clock.real_ms() / 1e3);
+        let answer = match harm.as_ref().and_then(|harm| harm.refusal(request)) {
+            Some(refusal) => refusal,
+            None if harm == Some(Harm::Reset) => Answer::text(StatusCode::BAD_GATEWAY, String::new()),
+            None => self.handle(request).await,
+        };
+        if !latency.is_zero() {
+            tokio::time::sleep(latency / 2).await;
+        }
+        let call = self.describe(request, started_ms, harm.as_ref(), Some(&answer));
+        self.recorder.record(call.clone());
+        if self.holds.pass(request, When::After, || call).await == Go::Nowhere {
+            harm = Some(Harm::Lost);
+        }
+        (harm, answer)
+    }
+
+    /// A call for the record; without an answer, it has just come.
+    fn describe(&self, request: &Request, started_ms: f64, harm: Option<&Harm>, answer: Option<&Answer>) -> Call {
+        let unanswered = matches!(harm, Some(Harm::Reset | Harm::Lost));
+        let status = answer.filter(|_| !unanswered).map_or(0, |answer| answer.status.as_u16());
+        Call {
+            service: request.service.clone(),
+            operation: request.operation.clone(),
+            resource: request.resource(),
+            tool: request.tool().to_owned(),
+            status,
+            weather: harm.map(ToString::to_string).unwrap_or_default(),
+            started_ms,
+            ms: ((self.clock.real_ms() - started_ms) * 1e3).round() / 1e3,
+        }
+    }
+
+    /// Answers a call: our own model, or moto. Weather has passed already.
     async fn handle(&self, request: &Request) -> Answer {
-        if !self.latency.is_zero() {
-            tokio::time::sleep(self.latency).await;
+        if let Some(refusal) = model::refuse(request) {
+            return refusal;
         }
         match request.service.as_str() {
             "ecs" => match iam::pass_role::refusal(self, request).await {
@@ -176,13 +225,26 @@ impl Proxy {
                 self.recorder.clear();
                 Answer::text(StatusCode::OK, String::new())
             }
+            (&Method::PUT, "weather") => match Weather::parse(&String::from_utf8_lossy(&request.body)) {
+                Ok(weather) => {
+                    self.sky.set(weather);
+                    Answer::text(StatusCode::OK, String::new())
+                }
+                Err(why) => Answer::text(StatusCode::BAD_REQUEST, why),
+            },
+            (&Method::DELETE, "weather") => {
+                self.sky.set(Weather::default());
+                Answer::text(StatusCode::OK, String::new())
+            }
             (&Method::POST, "reset") => match self.reset().await {
                 Ok(()) => Answer::text(StatusCode::OK, String::new()),
                 Err(why) => Answer::text(StatusCode::BAD_GATEWAY, why + "\n"),
             },
             _ => Answer::text(
                 StatusCode::NOT_FOUND,
-                format!("ecs-local has GET and DELETE {CONTROL}calls, and POST {CONTROL}reset\n"),
+                format!(
+                    "ecs-local has GET and DELETE {CONTROL}calls, PUT and DELETE {CONTROL}weather, and POST {CONTROL}reset\n"
+                ),
             ),
         }
     }

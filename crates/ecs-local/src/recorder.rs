@@ -19,8 +19,13 @@ pub struct Call {
     pub operation: String,
     /// The names or ids that the call is about, joined by commas; never a secret's value.
     pub resource: String,
-    /// The HTTP status of the answer.
+    /// The tool that called, as its SDK names the application; empty where it names none.
+    pub tool: String,
+    /// The HTTP status of the answer; 0 where there was none.
     pub status: u16,
+    /// What the weather did to the call: "throttled", "error 503", "reset", "lost", "cut", "slow", "expired"; empty on a fine day.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub weather: String,
     /// When the call came, in real milliseconds since the local AWS started.
     pub started_ms: f64,
     /// How long the answer took, in real milliseconds.

@@ -39,6 +39,16 @@ pub fn minutes() -> String {
     (since.as_secs() / 120).to_string()
 }
 
+/// Names the network interfaces that a filter finds: what still stands in a subnet or a VPC.
+pub async fn interfaces(ec2: &Ec2, name: &str, value: &str) -> Result<Vec<String>> {
+    let call = ec2.read.describe_network_interfaces().filters(filter(name, value));
+    let found = call.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
+    let found = found.answer("ec2:DescribeNetworkInterfaces")?;
+    let name =
+        |id: Option<&str>, what: Option<&str>| format!("{} ({})", id.unwrap_or_default(), what.unwrap_or_default());
+    Ok(found.iter().map(|interface| name(interface.network_interface_id(), interface.description())).collect())
+}
+
 /// Puts the identity tags on something that exists.
 pub async fn adopt(ec2: &Ec2, id: &str, identity: &Identity) -> Result<()> {
     let tags = identity_tags(identity);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_ec2::types::{ResourceType, Tag};
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::{InternetGatewayId, VpcId};
-use ecs_core::{Change, Error, Held, Identity, Owner, Resource, Result, Stack};
+use ecs_core::{Change, Error, Held, Identity, Kind, Owner, Resource, Result, Stack};
 
 use crate::vpc::Vpc;
 use crate::{Ec2, LAYER, ec2};
@@ -189,8 +189,14 @@ impl Resource for Attachment {
 
     async fn create(&self, ec2: &Ec2) -> Result<InternetGatewayId> {
         let call = ec2.write.attach_internet_gateway().internet_gateway_id(self.gateway.as_str());
-        // "Resource.AlreadyAssociated": an attempt whose answer was lost, or the gateway of another run of this stack.
-        call.vpc_id(self.vpc.as_str()).send().await.answer("ec2:AttachInternetGateway")?;
+        let attached = call.vpc_id(self.vpc.as_str()).send().await.answer("ec2:AttachInternetGateway");
+        // "Resource.AlreadyAssociated" is an attempt whose answer was lost; another run's gateway has no code of its own.
+        attached.map_err(|error| match error.code() {
+            Some("InvalidParameterValue") if error.message().contains("already has an internet gateway") => {
+                error.with_kind(Kind::AlreadyExists)
+            }
+            _ => error,
+        })?;
         Ok(self.gateway.clone())
     }
 
@@ -218,6 +224,10 @@ impl Resource for Attachment {
             Err(error) if error.code() == Some("Gateway.NotAttached") => Ok(()),
             other => other.map(drop),
         }
+    }
+
+    async fn users(&self, ec2: &Ec2, _live: &InternetGatewayId) -> Result<Vec<String>> {
+        ec2::interfaces(ec2, "vpc-id", self.vpc.as_str()).await
     }
 
     fn owner(&self, _live: &InternetGatewayId) -> Owner {

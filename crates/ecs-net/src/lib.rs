@@ -67,6 +67,7 @@ impl Tool for Net {
                     "Action": [
                         "ec2:DescribeAddresses",
                         "ec2:DescribeInternetGateways",
+                        "ec2:DescribeNetworkInterfaces",
                         "ec2:DescribeNatGateways",
                         "ec2:DescribeRouteTables",
                         "ec2:DescribeSubnets",

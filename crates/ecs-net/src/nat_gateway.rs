@@ -150,7 +150,7 @@ impl Resource for NatGateway {
         }
         if let Some(gateway) = dying.first() {
             let id = gateway.nat_gateway_id().unwrap_or_default();
-            return Err(Error::new(Kind::NotYet, format!("{id} still holds the address and is being deleted")));
+            return Err(Error::new(Kind::Busy, format!("{id} still holds the address and is being deleted")));
         }
         // The token does not say which address: of two runs with an address each, the second is refused.
         let before = self.dead.get().to_string();

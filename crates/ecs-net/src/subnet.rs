@@ -120,6 +120,10 @@ impl Resource for Subnet {
         Ok(())
     }
 
+    async fn users(&self, ec2: &Ec2, live: &Live) -> Result<Vec<String>> {
+        ec2::interfaces(ec2, "subnet-id", live.id.as_str()).await
+    }
+
     fn owner(&self, live: &Live) -> Owner {
         ec2::owner(&self.identity, &live.tags)
     }

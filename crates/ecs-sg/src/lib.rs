@@ -44,7 +44,12 @@ impl Tool for Sg {
                 {
                     "Sid": "Read",
                     "Effect": "Allow",
-                    "Action": ["ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "sts:GetCallerIdentity"],
+                    "Action": [
+                        "ec2:DescribeNetworkInterfaces",
+                        "ec2:DescribeSecurityGroups",
+                        "ec2:DescribeSubnets",
+                        "sts:GetCallerIdentity"
+                    ],
                     "Resource": "*"
                 },
                 {

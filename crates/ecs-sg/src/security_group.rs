@@ -140,6 +140,20 @@ impl Resource for SecurityGroup {
         Ok(())
     }
 
+    async fn users(&self, ec2: &Ec2, live: &Live) -> Result<Vec<String>> {
+        let filter = Filter::builder().name("group-id").values(live.id.as_str()).build();
+        let interfaces = ec2.read.describe_network_interfaces().filters(filter).into_paginator().items().send();
+        let interfaces = interfaces.collect::<Result<Vec<_>, _>>().await.answer("ec2:DescribeNetworkInterfaces")?;
+        let names = interfaces.iter().map(|interface| {
+            format!(
+                "{} ({})",
+                interface.network_interface_id().unwrap_or_default(),
+                interface.description().unwrap_or_default()
+            )
+        });
+        Ok(names.collect())
+    }
+
     fn owner(&self, live: &Live) -> Owner {
         self.identity.owner(live.tags.iter().filter_map(|tag| tag.key().zip(tag.value())))
     }

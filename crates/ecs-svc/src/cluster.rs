@@ -138,6 +138,7 @@ impl Resource for Cluster {
         match live.status.as_str() {
             "ACTIVE" => Health::Ready,
             "FAILED" => Health::Failed("ECS could not make it: run `ecs-svc destroy`, then again".to_owned()),
+            "DEPROVISIONING" => Health::Leaving("being deleted".to_owned()),
             status => Health::Pending(status.to_owned()),
         }
     }

@@ -51,10 +51,8 @@ pub struct Service {
     destroys: bool,
     /// When the last service of that name was made: another one needs another client token.
     before: RefCell<String>,
-    /// The last service of that name still drains, and somebody was told so.
+    /// The last service of that name still drains.
     draining: Cell<bool>,
-    told: Cell<bool>,
-    console: Console,
     /// Subnets and groups are so new that ECS may not see them yet.
     new_network: bool,
 }
@@ -110,8 +108,6 @@ impl Service {
             destroys,
             before: RefCell::default(),
             draining: Cell::new(false),
-            told: Cell::new(false),
-            console: console.clone(),
             new_network: ground.place.net.new || ground.place.sg.new,
         }
     }
@@ -145,17 +141,6 @@ impl Service {
         };
         let rollout = self.follower.look(ecs, &service).await?;
         Ok(Live { service, running, rollout })
-    }
-
-    /// Says once that the service of that name has to be gone first.
-    fn wait_for_namesake(&self) -> Error {
-        let name = &self.identity.name;
-        if !self.told.replace(true) {
-            self.console
-                .say("waiting", &format!("waiting for the deleted service {name} to be gone: its tasks still drain"));
-        }
-        Error::new(Kind::NotYet, "the deleted service of that name still drains")
-            .hint("it goes on without us; run the same line again when it is gone")
     }
 
     /// Says of a refusal whether the same call may pass later.
@@ -225,7 +210,7 @@ impl Resource for Service {
 
     async fn create(&self, ecs: &Ecs) -> Result<Live> {
         if self.draining.get() {
-            return Err(self.wait_for_namesake());
+            return Err(Error::new(Kind::Busy, "the tasks of the deleted service of that name still drain"));
         }
         let settings = &self.settings;
         let definition = self.latest.arn.as_str();

@@ -117,7 +117,7 @@ impl Resource for TaskDefinitionFamily {
             // One that another try has deleted is missing now.
             if let Some(failure) = reply.failures().iter().find(|failure| failure.reason() != Some("MISSING")) {
                 let (arn, reason) = (failure.arn().unwrap_or_default(), failure.reason().unwrap_or_default());
-                return Err(Error::new(Kind::NotYet, format!("{}: {reason}", ecs::short(arn))));
+                return Err(Error::new(Kind::Busy, format!("{}: {reason}", ecs::short(arn))));
             }
         }
         Ok(())

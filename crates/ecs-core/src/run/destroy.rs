@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use futures::future::{LocalBoxFuture, join_all};
 use tokio::sync::watch;
 
-use super::wait::{Backoff, Wait};
+use super::wait::{Tries, Wait};
 use super::{Held, Mode, Run, doing, label};
 use crate::document::{Arrival, End};
 use crate::error::{All as _, Error, Kind, Result};
@@ -160,7 +160,8 @@ impl Run<'_> {
     async fn delete<R: Resource>(&self, api: R::Api, resource: Rc<R>, live: R::Live) -> Result<()> {
         let what = format!("{} to be gone", label(&*resource));
         let mut wait = Wait::new(self, what, R::USUAL, R::PATIENCE);
-        let mut backoff = Backoff::new();
+        let mut tries = Tries::new(self);
+        let mut users = Vec::new();
         let deleting = |error: Error| error.doing(doing("deleting", &*resource));
         loop {
             self.stop.check()?;
@@ -168,19 +169,28 @@ impl Run<'_> {
                 Ok(()) => break,
                 Err(error) if error.kind() == Kind::NotFound => break,
                 Err(error) if error.kind() == Kind::InUse => {
-                    let state = format!("still in use ({})", error.message());
+                    if wait.speaks_next() {
+                        users = resource.users(&api, &live).await.map_err(deleting)?;
+                    }
+                    let state = match users.as_slice() {
+                        [] => format!("still in use ({})", error.message()),
+                        users => format!("still in use by {}", users.join(", ")),
+                    };
                     match wait.pause(&state).await {
                         // Nothing goes on by itself here: somebody else's thing stands on it.
                         Err(over) if over.kind() == Kind::TimedOut && self.stop.check().is_ok() => {
                             let hint = "find what uses it (in a VPC: `aws ec2 describe-network-interfaces`; GuardDuty leaves endpoints), \
                                         delete that, and run the destroy again";
-                            return Err(deleting(error.with_kind(Kind::Other)).hint(hint));
+                            let error = users.iter().fold(deleting(error.with_kind(Kind::Other)), |error, user| {
+                                error.left_behind(format!("{user} uses it"))
+                            });
+                            return Err(error.hint(hint));
                         }
                         paused => paused.map_err(deleting)?,
                     }
                 }
                 Err(error) if self.may_pass(&error) => {
-                    self.try_again(&mut backoff, error, &*resource, "deleting").await?;
+                    tries.again(error, &*resource, "deleting").await?;
                 }
                 Err(error) => return Err(deleting(error)),
             }

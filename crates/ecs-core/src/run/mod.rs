@@ -19,11 +19,11 @@ use crate::document::{Arrival, Inputs, Output};
 use crate::error::{Error, Kind, Result};
 use crate::id::PLANNED;
 use crate::member::Member;
-use crate::resource::{Change, Means, Resource};
+use crate::resource::{Change, Health, Means, Resource};
 use crate::stop::Stop;
 use crate::tag::Owner;
 use destroy::Found;
-use wait::{Backoff, LOST};
+use wait::{Backoff, LOST, Tries};
 
 /// How often one resource is changed before it is said to refuse the change.
 const MAX_UPDATES: u32 = 3;
@@ -317,25 +317,31 @@ impl<'a> Run<'a> {
     }
 
     async fn converge<R: Resource>(&self, api: &R::Api, resource: &Rc<R>) -> Result<Held<R>> {
-        let mut backoff = Backoff::new();
+        let mut tries = Tries::new(self);
         let mut updates = 0;
         let mut showing = None;
         let mut accepted = Vec::new();
         loop {
             self.stop.check()?;
             let found = match self.find(api, resource).await {
-                Err(error) if error.kind() == Kind::NotYet => {
-                    self.try_again(&mut backoff, error, &**resource, "reading").await?;
+                // What this run has just made may be "not found" in a read as well.
+                Err(error) if self.may_pass(&error) && error.kind() != Kind::Transient => {
+                    tries.again(error, &**resource, "reading").await?;
                     continue;
                 }
                 found => found?,
             };
+            if let Some(Health::Leaving(state)) = found.as_ref().map(|live| resource.health(live)) {
+                let error = Error::new(Kind::Busy, format!("the one before is still {state}"));
+                tries.again(error, &**resource, "creating").await?;
+                continue;
+            }
             let Some(live) = found else {
                 match self.create(api, resource).await {
                     Ok(held) => return Ok(held),
                     Err(error) if self.may_pass(&error) || error.kind() == Kind::AlreadyExists => {
                         let lost = error.kind() == Kind::Transient;
-                        self.try_again(&mut backoff, error, &**resource, "creating").await?;
+                        tries.again(error, &**resource, "creating").await?;
                         if lost {
                             self.look_for_lost(api, resource).await?;
                         }
@@ -378,7 +384,7 @@ impl<'a> Run<'a> {
                 }
                 // "Already exists": another run of this stack is at the same work.
                 Err(error) if self.may_pass(&error) || error.kind() == Kind::AlreadyExists => {
-                    self.try_again(&mut backoff, error, &**resource, "changing").await?;
+                    tries.again(error, &**resource, "changing").await?;
                 }
                 Err(error) => return Err(error.doing(doing("changing", &**resource))),
             }
@@ -410,12 +416,12 @@ impl<'a> Run<'a> {
         self.lag.set(true);
         // What the create call cannot set follows here. Interrupted in between, the next run finds the difference.
         let changes = self.wanted_changes(&**resource, &live)?;
-        let mut backoff = Backoff::new();
+        let mut tries = Tries::new(self);
         while !changes.is_empty() {
             match resource.update(api, &live, &changes).await {
                 Ok(()) => break,
                 Err(error) if self.may_pass(&error) => {
-                    self.try_again(&mut backoff, error, &**resource, "setting up").await?;
+                    tries.again(error, &**resource, "setting up").await?;
                 }
                 Err(error) => return Err(error.doing(doing("setting up", &**resource))),
             }
@@ -509,7 +515,7 @@ impl<'a> Run<'a> {
 
     fn part_may_pass(&self, error: &Error) -> bool {
         match error.kind() {
-            Kind::NotYet | Kind::Throttled | Kind::Transient => true,
+            Kind::NotYet | Kind::Busy | Kind::Throttled | Kind::Transient => true,
             // A thing that another call has just made: see `expect_lag`.
             Kind::NotFound => self.lag.get(),
             Kind::Other
@@ -523,24 +529,6 @@ impl<'a> Run<'a> {
             | Kind::Interrupted
             | Kind::BrokenPipe => false,
         }
-    }
-
-    /// Waits before another try, or gives up with the error.
-    async fn try_again<R: Resource>(
-        &self,
-        backoff: &mut Backoff,
-        error: Error,
-        resource: &R,
-        verb: &str,
-    ) -> Result<()> {
-        let Some(delay) = backoff.next(error.kind()) else { return Err(error.doing(doing(verb, resource))) };
-        self.console.detail(
-            "retry",
-            &format!("{} again in {} ms: {}", doing(verb, resource), delay.as_millis(), error.message()),
-        );
-        self.pause(delay).await?;
-        resource.forget();
-        Ok(())
     }
 
     /// Sleeps, unless the order to stop comes first.

@@ -4,13 +4,15 @@ use std::rc::Rc;
 
 use super::{Held, Run, label};
 use crate::error::Result;
-use crate::resource::Resource;
+use crate::resource::{Health, Resource};
 
 impl Run<'_> {
     /// Says what an apply would do to a resource.
     pub(super) async fn compare<R: Resource>(&self, api: &R::Api, resource: &Rc<R>) -> Result<Held<R>> {
         self.stop.check()?;
-        let Some(live) = self.find(api, resource).await? else {
+        let found = self.find(api, resource).await?;
+        // What is on its way out will have to be made again.
+        let Some(live) = found.filter(|live| !matches!(resource.health(live), Health::Leaving(_))) else {
             self.console.say("plan", &format!("+ create {}", label(&**resource)));
             self.counts.borrow_mut().create += 1;
             return Ok(Held { live: resource.planned(), resource: Rc::clone(resource), new: true });

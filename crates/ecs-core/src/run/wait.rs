@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Held, Run, label};
+use super::{Held, Run, doing, label};
 use crate::console::human;
 use crate::error::{Error, Kind, Result};
 use crate::resource::{Health, Resource};
@@ -49,6 +49,38 @@ impl Backoff {
     }
 }
 
+/// The tries of one call.
+pub(super) struct Tries<'r> {
+    run: &'r Run<'r>,
+    backoff: Backoff,
+    /// Since AWS has said that it must end something first: that takes its time, and shows that it lives.
+    busy: Option<Wait<'r>>,
+}
+
+impl<'r> Tries<'r> {
+    pub(super) fn new(run: &'r Run<'_>) -> Self {
+        Self { run, backoff: Backoff::new(), busy: None }
+    }
+
+    /// Waits before another try.
+    ///
+    /// # Errors
+    /// The error itself when it is time to give up; the reason of an order to stop.
+    pub(super) async fn again<R: Resource>(&mut self, error: Error, resource: &R, verb: &str) -> Result<()> {
+        if error.kind() == Kind::Busy {
+            let wait = self.busy.get_or_insert_with(|| Wait::new(self.run, label(resource), R::USUAL, R::PATIENCE));
+            wait.pause(error.message()).await.map_err(|over| over.doing(doing(verb, resource)))?;
+        } else {
+            let Some(delay) = self.backoff.next(error.kind()) else { return Err(error.doing(doing(verb, resource))) };
+            let line = format!("{} again in {} ms: {}", doing(verb, resource), delay.as_millis(), error.message());
+            self.run.console.detail("retry", &line);
+            self.run.pause(delay).await?;
+        }
+        resource.forget();
+        Ok(())
+    }
+}
+
 /// One wait: its progress lines, its polls and its end.
 pub(super) struct Wait<'r> {
     run: &'r Run<'r>,
@@ -67,6 +99,15 @@ impl<'r> Wait<'r> {
         Self { run, what, usual, patience, start: now, said: now, looks: 0 }
     }
 
+    /// Says whether the next pause comes to a progress line.
+    pub(super) fn speaks_next(&self) -> bool {
+        self.said.elapsed() + self.next_pause() >= SAY_EVERY
+    }
+
+    fn next_pause(&self) -> Duration {
+        if self.looks == 0 { FIRST_LOOK } else { (self.start.elapsed() / 20).clamp(POLL.0, POLL.1) }
+    }
+
     /// Sleeps until the next look: a twentieth of the time waited so far, so that the end is noticed within 5 per cent.
     ///
     /// # Errors
@@ -80,7 +121,7 @@ impl<'r> Wait<'r> {
             )
             .hint("it goes on without us; run the same line again to go on waiting"));
         }
-        let mut left = if self.looks == 0 { FIRST_LOOK } else { (waited / 20).clamp(POLL.0, POLL.1) };
+        let mut left = self.next_pause();
         self.looks += 1;
         while left > Duration::ZERO {
             let quiet = SAY_EVERY.saturating_sub(self.said.elapsed());
@@ -115,14 +156,21 @@ impl Run<'_> {
                     return Ok(live);
                 }
                 Health::Failed(reason) => return Err(resource.failure(&live, reason)),
+                Health::Leaving(state) => {
+                    let gone = Error::other(format!("it is {state}: somebody else deletes it"));
+                    return Err(gone.hint("run the same line again: it waits until it is gone, and makes another"));
+                }
                 Health::Pending(state) => wait.pause(&state).await?,
             }
             waited = true;
             resource.forget();
-            live = match self.find(api, resource).await? {
-                Some(live) => live,
+            live = match self.find(api, resource).await {
+                Ok(Some(live)) => live,
                 // Made by this run and not listed yet, or deleted by somebody else: the patience decides.
-                None => live,
+                Ok(None) => live,
+                // A look that failed for once: so does it here.
+                Err(error) if self.may_pass(&error) => live,
+                Err(error) => return Err(error),
             };
         }
     }

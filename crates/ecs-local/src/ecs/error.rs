@@ -36,6 +36,15 @@ pub(crate) fn client_exception(message: impl Into<String>) -> Stop {
     refuse("ClientException", message)
 }
 
+/// A client token that was used with another request.
+pub(crate) fn conflict(message: impl Into<String>) -> Stop {
+    refuse("ConflictException", message)
+}
+
+pub(crate) fn platform_unknown() -> Stop {
+    refuse("PlatformUnknownException", "The specified platform version does not exist.")
+}
+
 pub(crate) fn cluster_not_found() -> Stop {
     refuse("ClusterNotFoundException", "Cluster not found.")
 }

@@ -24,6 +24,10 @@ pub(crate) enum Question {
     Secret(String),
     /// An ECR repository, by name.
     Repository(String),
+    /// An image in ECR, by repository and tag or digest: "web:1", "web@sha256:…".
+    Image(String),
+    /// A log group.
+    LogGroup { region: String, name: String },
 }
 
 /// An answer.
@@ -33,6 +37,8 @@ pub(crate) enum Fact {
     Missing,
     /// It is there, and that is all that matters.
     Found,
+    /// It is not there, and neither is anything like it: no image was ever pushed to the repository.
+    Empty,
     /// A subnet.
     Subnet(Subnet),
     /// A target group.
@@ -97,7 +103,9 @@ impl Facts {
                 | Question::SecurityGroup(_)
                 | Question::Parameter(_)
                 | Question::Secret(_)
-                | Question::Repository(_) => Fact::Found,
+                | Question::Repository(_)
+                | Question::Image(_)
+                | Question::LogGroup { .. } => Fact::Found,
             });
         }
         known

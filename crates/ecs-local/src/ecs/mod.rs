@@ -4,13 +4,20 @@
 //! services it asks for ([`facts`]), and what it does to them (targets) is done before the answer goes out ([`world`]).
 
 mod cluster;
+mod container_definition;
+mod course;
 mod deployment;
+mod describe_tasks;
 mod error;
 mod event;
 mod facts;
 mod ids;
 mod json;
+mod launch;
+mod log;
+mod misfortune;
 mod placement;
+mod run_task;
 mod scheduler;
 mod service;
 mod tag;
@@ -21,6 +28,7 @@ mod tests;
 mod world;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -29,12 +37,15 @@ use self::cluster::Cluster;
 use self::error::{Stop, unknown_operation};
 use self::facts::Facts;
 use self::ids::Ids;
+use self::misfortune::Struck;
+use self::run_task::Run;
 use self::service::Service;
 use self::tag::Tags;
 use self::task::{Effect, Task};
 use self::task_definition::TaskDefinition;
 use crate::clock::{Clock, Scale};
 use crate::environment::ACCOUNT;
+use crate::weather::{Sky, Weather};
 
 /// Seconds for which what has ended stays visible: stopped tasks, inactive services and clusters.
 const HOUR: f64 = 3600.0;
@@ -43,6 +54,7 @@ const HOUR: f64 = 3600.0;
 #[derive(Debug)]
 pub(crate) struct Ecs {
     clock: Clock,
+    sky: Arc<Sky>,
     /// Held for a whole call, with the questions to moto that it takes.
     regions: Mutex<HashMap<String, Region>>,
 }
@@ -52,6 +64,8 @@ pub(crate) struct Ecs {
 pub(crate) struct Region {
     name: String,
     scale: Scale,
+    /// The weather at this call.
+    weather: Arc<Weather>,
     /// Simulated seconds; never goes back.
     now: f64,
     clusters: Vec<Cluster>,
@@ -60,6 +74,10 @@ pub(crate) struct Region {
     revisions_made: HashMap<String, i64>,
     services: Vec<Service>,
     tasks: Vec<Task>,
+    /// What RunTask did for which client token.
+    runs: Vec<Run>,
+    /// How often misfortunes have struck.
+    struck: Struck,
     tags: Tags,
     ids: Ids,
     /// How many addresses were given out, by subnet.
@@ -77,12 +95,15 @@ impl Region {
         Region {
             name: name.to_owned(),
             scale,
+            weather: Arc::default(),
             now: 0.0,
             clusters: Vec::new(),
             task_definitions: Vec::new(),
             revisions_made: HashMap::new(),
             services: Vec::new(),
             tasks: Vec::new(),
+            runs: Vec::new(),
+            struck: Struck::default(),
             tags: Tags::default(),
             ids: Ids::new(seed),
             addresses: HashMap::new(),
@@ -123,6 +144,7 @@ impl Region {
             "ListServiceDeployments" => self.list_service_deployments(request),
             "DescribeServiceDeployments" => self.describe_service_deployments(request),
             "DescribeServiceRevisions" => self.describe_service_revisions(request),
+            "RunTask" => self.run_task(request, facts),
             "ListTasks" => self.list_tasks(request),
             "DescribeTasks" => self.describe_tasks(request),
             "StopTask" => self.stop_task(request),

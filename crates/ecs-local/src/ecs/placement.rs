@@ -82,7 +82,7 @@ impl Region {
                         "The target group with targetGroupArn {arn} does not have an associated load balancer."
                     )));
                 }
-                Some(Fact::Missing | Fact::Found | Fact::Subnet(_)) | None => {
+                Some(Fact::Missing | Fact::Empty | Fact::Found | Fact::Subnet(_)) | None => {
                     return Err(invalid_parameter(format!("The specified target group does not exist: {arn}")));
                 }
             }

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 
 use super::Region;
+use super::course::Course;
 use super::deployment::{Deployment, DeploymentStatus, RollbackStart, Rollout};
 use super::error::Stop;
 use super::facts::{Fact, Facts, Question};
+use super::launch::needs;
 use super::service::Status;
-use super::task::{Effect, PROVISIONING, Progress, Reason, Stage, Task, TaskIds, Times, needs, trouble};
+use super::task::{Effect, PROVISIONING, Progress, Reason, Stage, Task, TaskIds, Times};
 
 /// Failures in a row after which ECS starts tasks ever more slowly.
 const PATIENT: i64 = 3;
 /// Seconds of the first wait; each is twice the one before. These pass at speed 0 as well, or there would be no end.
-const FIRST_WAIT: f64 = 10.0;
+pub(crate) const FIRST_WAIT: f64 = 10.0;
 /// Seconds of the longest wait (developer guide, "Service throttle logic": 27 minutes at most; here the older 15).
 const LONGEST_WAIT: f64 = 900.0;
 
@@ -94,18 +96,7 @@ impl Region {
             if self.tasks[index].due.is_none_or(|due| due > at) {
                 continue;
             }
-            let trouble = match self.tasks[index].stage {
-                Stage::Pending => self
-                    .task_definition(&self.tasks[index].definition)
-                    .and_then(|definition| trouble(definition, &self.name, facts)),
-                Stage::Provisioning
-                | Stage::Activating
-                | Stage::Running
-                | Stage::Deactivating
-                | Stage::Stopping
-                | Stage::Deprovisioning
-                | Stage::Stopped => None,
-            };
+            let trouble = self.trouble(&self.tasks[index], facts);
             let task = &mut self.tasks[index];
             match task.proceed(at, trouble, &scale, &mut self.effects) {
                 Progress::Going => {}
@@ -139,13 +130,14 @@ impl Region {
         for ((service, target_group), count) in registered {
             self.say(&service, &format!("registered {count} targets in (target-group {target_group})"));
         }
+        self.tell_events();
         for (service, deployment, reason) in failed {
             self.task_failed(&service, &deployment, &reason);
         }
     }
 
     /// Counts a task that did not start, and gives up where the circuit breaker says so.
-    fn task_failed(&mut self, arn: &str, id: &str, reason: &Reason) {
+    pub(crate) fn task_failed(&mut self, arn: &str, id: &str, reason: &Reason) {
         let at = self.now;
         if reason.text.starts_with("ECS was unable to assume the role") {
             self.say(arn, &format!("failed to launch a task with (error {}).", reason.text.trim_end_matches('.')));
@@ -374,6 +366,10 @@ impl Region {
             );
             return;
         }
+        let starts = self.place(index, 0, starts);
+        if starts == 0 {
+            return;
+        }
         let names: String = (0..starts).map(|_| format!(" (task {})", self.start_task(index))).collect();
         self.say(&arn, &format!("has started {starts} tasks:{names}."));
     }
@@ -412,6 +408,7 @@ impl Region {
             capacity_provider: service.capacity_provider().map(str::to_owned),
             subnet,
             groups: service.placement.groups.clone(),
+            course: Course::default(),
             ids,
             times: Times { created: at, ..Times::default() },
             version: 1,
@@ -431,11 +428,13 @@ impl Region {
         }
         self.effects.push(Effect::Attach { task: task.arn.clone() });
         self.tasks.push(task);
+        let name = self.services[index].name.clone();
+        self.set_course(&name);
         id
     }
 
     /// A free address in a task's subnet. The first four and the last are AWS's.
-    fn address(&mut self, task: &Task) -> String {
+    pub(crate) fn address(&mut self, task: &Task) -> String {
         let parsed = task.subnet.range.split_once('/').and_then(|(base, bits)| {
             let base: std::net::Ipv4Addr = base.parse().ok()?;
             let bits: u32 = bits.parse().ok().filter(|bits| (16..=28).contains(bits))?;
@@ -512,7 +511,7 @@ impl Region {
     }
 
     /// Adds an event to a service.
-    fn say(&mut self, arn: &str, message: &str) {
+    pub(crate) fn say(&mut self, arn: &str, message: &str) {
         let (id, at) = (self.ids.uuid(), self.now);
         if let Some(service) = self.services.iter_mut().find(|service| service.arn == arn) {
             let message = format!("(service {}) {message}", service.name);

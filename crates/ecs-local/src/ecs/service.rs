@@ -398,7 +398,7 @@ impl Region {
     }
 
     /// The ARN of an active task definition.
-    fn usable_definition(&self, name: &str) -> Result<String, Stop> {
+    pub(crate) fn usable_definition(&self, name: &str) -> Result<String, Stop> {
         match self.task_definition(name) {
             Some(definition) if definition.status == DefinitionStatus::Active => Ok(definition.arn.clone()),
             Some(_) => Err(client_exception("TaskDefinition is inactive")),
@@ -407,7 +407,7 @@ impl Region {
     }
 
     /// Puts in what ECS puts in.
-    fn complete_settings(&self, settings: &mut Map<String, Value>, cluster: &str) {
+    pub(crate) fn complete_settings(&self, settings: &mut Map<String, Value>, cluster: &str) {
         if !settings.contains_key("launchType") && !settings.contains_key("capacityProviderStrategy") {
             match self
                 .clusters

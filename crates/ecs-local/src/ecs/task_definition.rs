@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::Region;
+use super::container_definition::{check_together, complete_container};
 use super::error::{Stop, client_exception, invalid_parameter};
-use super::json::{includes, list, number, page, pick, text, texts};
+use super::json::{includes, list, page, pick, text, texts};
 use crate::environment::ACCOUNT;
 
 /// Members of the request that the server keeps.
@@ -38,6 +39,35 @@ const FARGATE_SIZES: &[(i64, i64, i64, i64)] = &[
     (8192, 16384, 61440, 4096),
     (16384, 32768, 122_880, 8192),
 ];
+
+/// How many containers a task definition may have.
+const CONTAINERS: usize = 10;
+
+/// Members of the request with the values that they can have (botocore ecs model: NetworkMode, PidMode, IpcMode).
+const VALUES: &[(&str, &[&str])] = &[
+    ("/networkMode", &["bridge", "host", "awsvpc", "none"]),
+    ("/pidMode", &["host", "task"]),
+    ("/ipcMode", &["host", "task", "none"]),
+    ("/runtimePlatform/cpuArchitecture", &["X86_64", "ARM64"]),
+    (
+        "/runtimePlatform/operatingSystemFamily",
+        &[
+            "LINUX",
+            "WINDOWS_SERVER_2016_FULL",
+            "WINDOWS_SERVER_2019_CORE",
+            "WINDOWS_SERVER_2019_FULL",
+            "WINDOWS_SERVER_2004_CORE",
+            "WINDOWS_SERVER_20H2_CORE",
+            "WINDOWS_SERVER_2022_CORE",
+            "WINDOWS_SERVER_2022_FULL",
+            "WINDOWS_SERVER_2025_CORE",
+            "WINDOWS_SERVER_2025_FULL",
+        ],
+    ),
+];
+
+/// What a task definition can be for (botocore ecs model, Compatibility).
+const COMPATIBILITIES: &[&str] = &["EC2", "FARGATE", "EXTERNAL", "MANAGED_INSTANCES"];
 
 /// A revision of a task definition.
 #[derive(Clone, Debug)]
@@ -230,7 +260,7 @@ impl Region {
 }
 
 /// What the server makes of a request: checked, completed and in its own order.
-fn complete(request: &Value) -> Result<Value, Stop> {
+pub(super) fn complete(request: &Value) -> Result<Value, Stop> {
     let family = text(request, "family").unwrap_or_default();
     let sound = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if family.is_empty() || family.len() > 255 || !family.chars().all(sound) {
@@ -240,12 +270,17 @@ fn complete(request: &Value) -> Result<Value, Stop> {
     if containers.is_empty() {
         return Err(client_exception("Container definitions list is empty."));
     }
+    // The quota is fixed (developer guide, "Service quotas"); the words are those of amazon-ecs-cli#184.
+    if containers.len() > CONTAINERS {
+        return Err(client_exception("Too many containers."));
+    }
     let mut content = Value::Object(pick(request, KEPT));
     for name in ["volumes", "placementConstraints"] {
         if content.get(name).is_none() {
             content[name] = json!([]);
         }
     }
+    check_values(request)?;
     let fargate = texts(request, "requiresCompatibilities").contains(&"FARGATE");
     let awsvpc = text(request, "networkMode") == Some("awsvpc");
     if let Some(cpu) = text(request, "cpu") {
@@ -264,21 +299,71 @@ fn complete(request: &Value) -> Result<Value, Stop> {
         .iter()
         .map(|container| complete_container(container, &content, fargate, awsvpc))
         .collect::<Result<Vec<_>, _>>()?;
+    check_together(&completed, &content)?;
     if !completed.iter().any(|container| container["essential"] == json!(true)) {
         return Err(client_exception(
             "Invalid setting for container definitions. At least one container must be essential.",
         ));
     }
-    let mut names: Vec<&str> = completed.iter().filter_map(|container| text(container, "name")).collect();
-    names.sort_unstable();
-    if names.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err(client_exception("Container names must be unique."));
-    }
     check_execution_role(&content, &completed, fargate)?;
-    content["compatibilities"] = if awsvpc { json!(["EC2", "FARGATE"]) } else { json!(["EXTERNAL", "EC2"]) };
+    let on_fargate =
+        check_fargate(&content, awsvpc).is_ok() && check_execution_role(&content, &completed, true).is_ok();
+    content["compatibilities"] = match (awsvpc, on_fargate) {
+        (true, true) => json!(["EC2", "FARGATE"]),
+        (true, false) => json!(["EC2"]),
+        (false, _) => json!(["EXTERNAL", "EC2"]),
+    };
     content["requiresAttributes"] = attributes(&content, &completed, awsvpc);
     content["containerDefinitions"] = json!(completed);
     Ok(content)
+}
+
+/// Checks members that have a few values only, storage and roles.
+fn check_values(request: &Value) -> Result<(), Stop> {
+    for (path, values) in VALUES {
+        if let Some(value) = request.pointer(path).and_then(Value::as_str)
+            && !values.contains(&value)
+        {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            return Err(client_exception(format!("Invalid '{name}' setting for task: {value} is none of {values:?}.")));
+        }
+    }
+    if let Some(other) = texts(request, "requiresCompatibilities").iter().find(|it| !COMPATIBILITIES.contains(it)) {
+        return Err(client_exception(format!("Invalid compatibility: {other}. Must be one of {COMPATIBILITIES:?}.")));
+    }
+    // Fargate's own 20 GiB cannot be asked for (botocore ecs model, EphemeralStorage).
+    if let Some(size) = request.pointer("/ephemeralStorage/sizeInGiB").and_then(Value::as_i64)
+        && !(21..=200).contains(&size)
+    {
+        return Err(client_exception("Invalid 'ephemeralStorage' setting for task: sizeInGiB must be 21 to 200."));
+    }
+    for name in ["executionRoleArn", "taskRoleArn"] {
+        let Some(role) = text(request, name) else { continue };
+        // A task role may be a short name (botocore ecs model, RegisterTaskDefinitionRequest).
+        let short = name == "taskRoleArn" && !role.starts_with("arn:") && is_role_path(role) && !role.contains('/');
+        if !short && !is_role_arn(role) {
+            return Err(client_exception("Role is not valid"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether this is a role's ARN as IAM gives it: `arn:aws:iam::123456789012:role/path/name`.
+fn is_role_arn(arn: &str) -> bool {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let ["arn", partition, "iam", "", account, resource] = parts[..] else { return false };
+    matches!(partition, "aws" | "aws-cn" | "aws-us-gov")
+        && account.len() == 12
+        && account.bytes().all(|byte| byte.is_ascii_digit())
+        && resource.strip_prefix("role/").is_some_and(is_role_path)
+}
+
+/// Path and name of a role: letters, digits and `+=,.@-_`, 64 for the name (IAM API reference, Role).
+fn is_role_path(path: &str) -> bool {
+    let sound = |c: char| c.is_ascii_alphanumeric() || "+=,.@-_".contains(c);
+    let parts: Vec<&str> = path.split('/').collect();
+    parts.last().is_some_and(|name| name.len() <= 64)
+        && parts.iter().all(|part| !part.is_empty() && part.chars().all(sound))
 }
 
 /// A size in units or MiB: "512", or "1 vCPU" and "2GB", whatever their case and spaces.
@@ -304,6 +389,11 @@ fn check_fargate(content: &Value, awsvpc: bool) -> Result<(), Stop> {
     let Some(memory) = size("memory") else {
         return Err(client_exception("Fargate requires that 'memory' be defined at the task level."));
     };
+    check_size(cpu, memory)
+}
+
+/// Checks that Fargate has such a size.
+pub(crate) fn check_size(cpu: i64, memory: i64) -> Result<(), Stop> {
     let fits = match cpu {
         256 => [512, 1024, 2048].contains(&memory),
         _ => FARGATE_SIZES.iter().any(|&(units, least, most, step)| {
@@ -311,95 +401,10 @@ fn check_fargate(content: &Value, awsvpc: bool) -> Result<(), Stop> {
         }),
     };
     if !fits {
-        return Err(client_exception(
-            "No Fargate configuration exists for given values: \
-             "
-            .to_owned()
-                + &format!("{cpu} CPU, {memory} memory. See the Amazon ECS documentation for the valid values."),
-        ));
-    }
-    Ok(())
-}
-
-fn complete_container(container: &Value, task: &Value, fargate: bool, awsvpc: bool) -> Result<Value, Stop> {
-    let name = text(container, "name").unwrap_or_default();
-    if name.is_empty() {
-        return Err(client_exception("Container.name should not be null or empty."));
-    }
-    if text(container, "image").unwrap_or_default().is_empty() {
-        return Err(client_exception("Container.image should not be null or empty."));
-    }
-    let memory = [number(container, "memory"), number(container, "memoryReservation")];
-    if !fargate && memory == [None, None] && task.get("memory").is_none() {
         return Err(client_exception(format!(
-            "Invalid setting for container '{name}'. At least one of 'memory' or 'memoryReservation' must be specified."
+            "No Fargate configuration exists for given values: {cpu} CPU, {memory} memory. See the Amazon ECS documentation for the valid \
+             values."
         )));
-    }
-    if let (Some(hard), Some(soft)) = (memory[0], memory[1])
-        && soft > hard
-    {
-        return Err(client_exception(format!(
-            "Invalid setting for container '{name}'. 'memory' must be greater than 'memoryReservation'."
-        )));
-    }
-    let room = text(task, "memory").and_then(|text| text.parse::<i64>().ok());
-    if let (Some(room), Some(wanted)) = (room, memory[0].or(memory[1]))
-        && wanted > room
-    {
-        return Err(client_exception(format!(
-            "Invalid 'memory' setting for container '{name}': {wanted} MiB is more than the task's {room} MiB."
-        )));
-    }
-    check_secrets(container)?;
-    let mut completed = container.clone();
-    for list in ["portMappings", "environment", "mountPoints", "volumesFrom", "systemControls"] {
-        if completed.get(list).is_none_or(Value::is_null) {
-            completed[list] = json!([]);
-        }
-    }
-    for (name, usual) in [("cpu", json!(0)), ("essential", json!(true))] {
-        if completed.get(name).is_none_or(Value::is_null) {
-            completed[name] = usual;
-        }
-    }
-    if let Some(mappings) = completed["portMappings"].as_array_mut() {
-        for mapping in mappings {
-            let port = number(mapping, "containerPort");
-            if awsvpc {
-                match (port, number(mapping, "hostPort")) {
-                    (Some(port), None) => mapping["hostPort"] = json!(port),
-                    (Some(port), Some(host)) if port != host => {
-                        return Err(client_exception(
-                            "When networkMode=awsvpc, the host ports and container ports in port mappings must match.",
-                        ));
-                    }
-                    (Some(_) | None, Some(_)) | (None, None) => {}
-                }
-            }
-            if mapping.get("protocol").is_none() {
-                mapping["protocol"] = json!("tcp");
-            }
-        }
-    }
-    if let Some(environment) = completed["environment"].as_array_mut() {
-        environment.sort_by(|a, b| text(a, "name").cmp(&text(b, "name")));
-    }
-    Ok(completed)
-}
-
-fn check_secrets(container: &Value) -> Result<(), Stop> {
-    let mut taken: BTreeSet<&str> =
-        list(container, "environment").iter().filter_map(|pair| text(pair, "name")).collect();
-    for secret in list(container, "secrets") {
-        let name = text(secret, "name").unwrap_or_default();
-        if name.is_empty() || text(secret, "valueFrom").unwrap_or_default().is_empty() {
-            return Err(client_exception("Secret name and valueFrom should not be null or empty."));
-        }
-        if !taken.insert(name) {
-            return Err(client_exception(format!(
-                "The secret name must be unique and not shared with any new or existing environment variables set on the container, such as '{name}'."
-            )));
-        }
     }
     Ok(())
 }
@@ -407,9 +412,7 @@ fn check_secrets(container: &Value) -> Result<(), Stop> {
 /// Fargate itself needs a role to write logs, read secrets and pull from ECR.
 fn check_execution_role(content: &Value, containers: &[Value], fargate: bool) -> Result<(), Stop> {
     if content.get("executionRoleArn").is_some() {
-        let sound =
-            text(content, "executionRoleArn").is_some_and(|arn| arn.starts_with("arn:aws") && arn.contains(":role/"));
-        return if sound { Ok(()) } else { Err(client_exception("Role is not valid")) };
+        return Ok(());
     }
     let uses = |wanted: fn(&Value) -> bool| containers.iter().any(wanted);
     if uses(|container| !list(container, "secrets").is_empty()) {
@@ -512,17 +515,53 @@ mod tests {
         with_secret["containerDefinitions"][0]["secrets"] = json!([{"name": "P", "valueFrom": "/p"}]);
         assert!(refusal(&with_secret).contains("executionRoleArn"));
         let mut with_logs = request("256", "512");
-        with_logs["containerDefinitions"][0]["logConfiguration"] = json!({"logDriver": "awslogs"});
+        let options = json!({"awslogs-group": "/g", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "ecs"});
+        with_logs["containerDefinitions"][0]["logConfiguration"] = json!({"logDriver": "awslogs", "options": options});
         assert!(refusal(&with_logs).contains("execution role ARN"));
         with_logs["executionRoleArn"] = json!("arn:aws:iam::123456789012:role/x");
         assert!(complete(&with_logs).is_ok());
     }
 
     #[test]
-    fn a_secret_may_not_share_its_name_with_a_variable() {
-        let mut shared = request("256", "512");
-        shared["executionRoleArn"] = json!("arn:aws:iam::123456789012:role/x");
-        shared["containerDefinitions"][0]["secrets"] = json!([{"name": "A", "valueFrom": "/p"}]);
-        assert!(refusal(&shared).contains("unique"));
+    fn settings_of_the_task_are_checked() {
+        for (name, value, said) in [
+            ("networkMode", json!("awesome"), "Invalid 'networkMode'"),
+            ("runtimePlatform", json!({"cpuArchitecture": "arm64"}), "Invalid 'cpuArchitecture'"),
+            ("runtimePlatform", json!({"operatingSystemFamily": "linux"}), "Invalid 'operatingSystemFamily'"),
+            ("requiresCompatibilities", json!(["FARGATE_SPOT"]), "Invalid compatibility: FARGATE_SPOT"),
+            ("ephemeralStorage", json!({"sizeInGiB": 20}), "sizeInGiB must be 21 to 200"),
+            ("ephemeralStorage", json!({"sizeInGiB": 201}), "sizeInGiB must be 21 to 200"),
+            ("executionRoleArn", json!("execution"), "Role is not valid"),
+            ("executionRoleArn", json!("arn:aws:iam::1:role/x"), "Role is not valid"),
+            ("executionRoleArn", json!("arn:aws:iam::123456789012:role/"), "Role is not valid"),
+            ("taskRoleArn", json!("arn:aws:iam::123456789012:user/x"), "Role is not valid"),
+            ("containerDefinitions", json!([]), "list is empty"),
+            ("family", json!("a b"), "Family contains invalid characters"),
+        ] {
+            let mut request = request("256", "512");
+            request[name] = value;
+            assert!(refusal(&request).contains(said), "{name}: {}", refusal(&request));
+        }
+        for (name, value) in [
+            ("taskRoleArn", json!("app")),
+            ("taskRoleArn", json!("arn:aws:iam::123456789012:role/path/app")),
+            ("ephemeralStorage", json!({"sizeInGiB": 21})),
+            ("runtimePlatform", json!({"cpuArchitecture": "ARM64", "operatingSystemFamily": "LINUX"})),
+        ] {
+            let mut request = request("256", "512");
+            request[name] = value;
+            assert!(complete(&request).is_ok(), "{request}");
+        }
+    }
+
+    #[test]
+    fn without_a_size_it_is_not_for_fargate() {
+        let mut request = request("256", "512");
+        request["containerDefinitions"][0]["memory"] = json!(128);
+        assert_eq!(complete(&request).expect("sound")["compatibilities"], json!(["EC2", "FARGATE"]));
+        for name in ["cpu", "memory", "requiresCompatibilities"] {
+            request.as_object_mut().expect("an object").remove(name);
+        }
+        assert_eq!(complete(&request).expect("sound")["compatibilities"], json!(["EC2"]));
     }
 }

@@ -1,5 +1,7 @@
 //! The model on a fake clock, in a world that is made up.
 
+mod misfortunes;
+
 use serde_json::{Value, json};
 
 use super::Region;

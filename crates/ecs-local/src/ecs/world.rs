@@ -1,6 +1,7 @@
 //! Where the model of ECS meets moto: a call from its arrival to its answer.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -10,19 +11,20 @@ use super::error::{Refusal, Stop};
 use super::facts::{Fact, Facts, Question, Subnet};
 use super::service::Status;
 use super::task::Effect;
-use super::{Ecs, Region};
+use super::{Ecs, Region, log};
 use crate::answer::{Answer, text, texts};
 use crate::call::Request;
 use crate::clock::Clock;
 use crate::iam;
 use crate::upstream::Upstream;
+use crate::weather::Sky;
 
 /// Draining of a target group whose attributes do not say: ELBv2's default, in seconds.
 const DEREGISTRATION_DELAY: f64 = 300.0;
 
 impl Ecs {
-    pub(crate) fn new(clock: Clock) -> Ecs {
-        Ecs { clock, regions: Mutex::new(HashMap::new()) }
+    pub(crate) fn new(clock: Clock, sky: Arc<Sky>) -> Ecs {
+        Ecs { clock, sky, regions: Mutex::new(HashMap::new()) }
     }
 
     /// Forgets everything.
@@ -42,6 +44,7 @@ impl Ecs {
         }
         let mut regions = self.regions.lock().await;
         let region = regions.entry(request.region.clone()).or_insert_with(|| self.region(&request.region));
+        region.weather = self.sky.weather();
         let mut facts = Facts::default();
         region.pass(self.clock.now(), &mut facts, upstream).await;
         let result = loop {
@@ -64,6 +67,7 @@ impl Ecs {
         let now = self.clock.now();
         for region in self.regions.lock().await.values_mut() {
             if !region.is_quiet(now) {
+                region.weather = self.sky.weather();
                 region.pass(now, &mut Facts::default(), upstream).await;
             }
         }
@@ -78,6 +82,16 @@ impl Ecs {
                 .iter()
                 .any(|service| service.cluster == cluster && service.name == name && service.status == Status::Active)
         })
+    }
+
+    /// What a load balancer makes of a task's address, if it is not simply healthy: state, reason code and description.
+    pub(crate) async fn target_health(
+        &self,
+        region: &str,
+        target_group: &str,
+        address: &str,
+    ) -> Option<(&'static str, &'static str, String)> {
+        self.regions.lock().await.get(region)?.target_health(target_group, address)
     }
 
     fn region(&self, name: &str) -> Region {
@@ -115,6 +129,7 @@ impl Region {
             Effect::Deregister { target_group, address, port } => {
                 self.target("DeregisterTargets", &target_group, &address, port, upstream).await;
             }
+            Effect::Log(log) => log::write(&log, upstream).await,
             Effect::Attach { task } => self.attach(&task, upstream).await,
             Effect::Detach { task } => {
                 let Some(interface) = self.interfaces.remove(&task) else { return };
@@ -214,5 +229,29 @@ async fn ask(question: &Question, region: &str, upstream: &Upstream) -> Option<F
             let target = "AmazonEC2ContainerRegistry_V20150921.DescribeRepositories";
             upstream.json("ecr", region, target, &json!({"repositoryNames": [name]})).await.ok().map(|_| Fact::Found)
         }
+        Question::Image(reference) => image(reference, region, upstream).await,
+        Question::LogGroup { region, name } => {
+            let request = json!({"logGroupNamePrefix": name});
+            let reply = upstream.json("logs", region, "Logs_20140328.DescribeLogGroups", &request).await.ok()?;
+            let answer: Value = serde_json::from_str(&reply).ok()?;
+            let groups = answer["logGroups"].as_array()?;
+            groups.iter().any(|group| group["logGroupName"] == json!(name)).then_some(Fact::Found)
+        }
     }
+}
+
+/// Looks for an image in its repository.
+async fn image(reference: &str, region: &str, upstream: &Upstream) -> Option<Fact> {
+    let (repository, wanted) = match reference.split_once('@') {
+        Some((repository, digest)) => (repository.split(':').next()?, ("imageDigest", digest)),
+        None => reference.split_once(':').map(|(repository, tag)| (repository, ("imageTag", tag)))?,
+    };
+    let target = "AmazonEC2ContainerRegistry_V20150921.ListImages";
+    let reply = upstream.json("ecr", region, target, &json!({"repositoryName": repository})).await.ok()?;
+    let answer: Value = serde_json::from_str(&reply).ok()?;
+    let images = answer["imageIds"].as_array()?;
+    if images.is_empty() {
+        return Some(Fact::Empty);
+    }
+    images.iter().any(|image| image[wanted.0] == json!(wanted.1)).then_some(Fact::Found)
 }

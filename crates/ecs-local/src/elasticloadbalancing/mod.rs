@@ -9,6 +9,7 @@ mod routes;
 mod rule;
 mod taken;
 mod target_group;
+mod target_health;
 
 use self::provisioning::Provisioning;
 use crate::answer::Answer;
@@ -67,6 +68,7 @@ pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
             answer
         }
         "DescribeLoadBalancers" => provisioning::show(proxy, answer),
+        "DescribeTargetHealth" => target_health::show(proxy, request, answer).await,
         "DescribeTargetGroups" => routes::show(proxy, &request.region, answer).await,
         _ => answer,
     }

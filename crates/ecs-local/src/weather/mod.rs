@@ -3,10 +3,13 @@
 //! A scenario file (TOML) or a test says it; [`Sky`] holds the one that is on, which a test may change at any time.
 
 mod alarm;
+pub(crate) mod broken;
 mod consistency;
 mod fault;
+mod hold;
 mod latency;
 mod misfortune;
+pub(crate) mod pattern;
 mod provisioning;
 mod throttling;
 
@@ -18,12 +21,19 @@ use serde::Deserialize;
 pub use alarm::Alarm;
 pub use consistency::Consistency;
 pub use fault::{Fault, Harm};
+pub use hold::{Hold, When};
 pub use latency::Latency;
-pub use misfortune::Misfortune;
+pub use misfortune::{Happening, Misfortune};
 pub use provisioning::{Failure, Kind, Provisioning};
-pub use throttling::Throttling;
+pub use throttling::{Limit, Rates, Throttling};
 
+use crate::call::Request;
 use crate::error::Error;
+
+pub(crate) use hold::{Go, Holds};
+
+use fault::Tally;
+use throttling::Buckets;
 
 /// What the day is like. Without a file it is a fine one: no faults, no limits, AWS's usual times on the scaled clock.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -43,6 +53,8 @@ pub struct Weather {
     /// What happens to tasks and deployments of ECS services.
     #[serde(rename = "misfortune")]
     pub misfortunes: Vec<Misfortune>,
+    /// Whether an image must have been pushed to its ECR repository even where nothing was pushed to it at all.
+    pub strict_images: bool,
     /// Which alarms go off, and when.
     #[serde(rename = "alarm")]
     pub alarms: Vec<Alarm>,
@@ -67,10 +79,12 @@ impl Weather {
     }
 }
 
-/// The weather that is on.
+/// The weather that is on, and what has come of it so far.
 #[derive(Debug, Default)]
 pub(crate) struct Sky {
     weather: RwLock<Arc<Weather>>,
+    tally: Tally,
+    buckets: Buckets,
 }
 
 impl Sky {
@@ -79,8 +93,19 @@ impl Sky {
         Arc::clone(&self.weather.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Changes the weather.
+    /// Changes the weather: counts begin anew.
     pub(crate) fn set(&self, weather: Weather) {
         *self.weather.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(weather);
+        self.tally.clear();
+        self.buckets.clear();
+    }
+
+    /// Says what befalls a call that comes at `now`, in seconds of real time.
+    pub(crate) fn strike(&self, request: &Request, now: f64) -> Option<Harm> {
+        let weather = self.weather();
+        self.tally.strike(&weather.faults, request).or_else(|| {
+            let let_through = self.buckets.take(&weather.throttling, &request.region, &request.name(), now);
+            (!let_through).then_some(Harm::Throttle)
+        })
     }
 }

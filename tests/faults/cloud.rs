@@ -1,0 +1,227 @@
+//! The ground that cases are tried on: a local AWS, the pipe, and an independent reader of what came of it.
+
+use std::fs::File;
+use std::process::Stdio;
+
+use ecs_local::Weather;
+use ecs_local::weather::When;
+use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS, code, python, root};
+use serde_json::Value;
+use tempfile::NamedTempFile;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use crate::case::{Case, Fault, Verdict};
+
+const TUTORIAL: &str = "--stack tests/stacks/tutorial.toml";
+
+/// A local AWS with a reader beside it.
+#[derive(Debug)]
+pub struct Ground {
+    cloud: Cloud,
+    reader: Reader,
+    /// What the tools said last.
+    said: NamedTempFile,
+}
+
+/// A reader that stays: to start one takes longer than a run of the pipe.
+#[derive(Debug)]
+struct Reader {
+    /// Killed when it is dropped.
+    _process: Child,
+    questions: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+/// A run that has met its fault, or has ended without.
+struct Met {
+    codes: Vec<i32>,
+    fault: bool,
+}
+
+impl Ground {
+    /// Starts a local AWS in which nothing takes time.
+    pub async fn start() -> Self {
+        let cloud = Cloud::start().await;
+        let reader = Reader::start(&cloud);
+        Self { cloud, reader, said: NamedTempFile::new().expect("a temporary file") }
+    }
+
+    /// Creates and destroys once; returns the stack, and the calls of both runs.
+    pub async fn clean_run(mut self: Ground) -> (String, Vec<String>, Vec<String>) {
+        self.create_cleanly().await;
+        let creates = self.calls();
+        let (_, clean) = self.reader.ask("inventory").await;
+        self.cloud.take_calls();
+        self.cloud.pipe(&BACKWARDS, "destroy", TUTORIAL).await.ok();
+        (clean, creates, self.calls())
+    }
+
+    /// Returns what the tools said in the last run.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.said.path()).unwrap_or_else(|error| error.to_string())
+    }
+
+    /// Forgets everything.
+    pub async fn reset(&self) {
+        self.cloud.aws().set_weather(Weather::default());
+        self.cloud.aws().clear_holds();
+        self.cloud.aws().reset().await.expect("a reset");
+        self.cloud.take_calls();
+    }
+
+    /// Creates the stack on a fine day.
+    pub async fn create_cleanly(&self) {
+        self.cloud.pipe(&TOOLS, "", TUTORIAL).await.ok();
+    }
+
+    /// Creates with a fault, then on a fine day; the stack must be the clean one.
+    pub async fn create(&mut self, case: &Case, clean: &str) -> Verdict {
+        let (came_through, failure) = match self.meet(case, &TOOLS, "").await {
+            Err(why) => (false, Some(why)),
+            Ok(came_through) => {
+                let again = self.cloud.pipe(&TOOLS, "", TUTORIAL).await;
+                let failure = if again.code == 0 {
+                    let (_, stack) = self.reader.ask("inventory").await;
+                    (stack != clean).then(|| format!("another stack:\n{}", difference(clean, &stack)))
+                } else {
+                    Some(format!("running again exits {}: {}", again.code, again.stderr))
+                };
+                (came_through, failure)
+            }
+        };
+        let failure = failure.map(|why| format!("{why}\nwith the fault it said:\n{}", self.said()));
+        Verdict { case: case.clone(), came_through, failure }
+    }
+
+    /// Destroys with a fault, then on a fine day; nothing may be left.
+    pub async fn destroy(&mut self, case: &Case) -> Verdict {
+        let (came_through, failure) = match self.meet(case, &BACKWARDS, "destroy").await {
+            Err(why) => (false, Some(why)),
+            Ok(came_through) => {
+                let again = self.cloud.pipe(&BACKWARDS, "destroy", TUTORIAL).await;
+                let failure = if again.code == 0 {
+                    let (code, left) = self.reader.ask("tagged").await;
+                    (code != 0).then(|| format!("left behind:\n{left}"))
+                } else {
+                    Some(format!("running again exits {}: {}", again.code, again.stderr))
+                };
+                (came_through, failure)
+            }
+        };
+        let failure = failure.map(|why| format!("{why}\nwith the fault it said:\n{}", self.said()));
+        Verdict { case: case.clone(), came_through, failure }
+    }
+
+    /// Runs the pipe into the fault; says whether it came through, or what is wrong with how it ended.
+    async fn meet(&mut self, case: &Case, tools: &[&str], verb: &str) -> Result<bool, String> {
+        self.cloud.take_calls();
+        self.said = NamedTempFile::new().map_err(|error| error.to_string())?;
+        let said = self.said.path().to_owned();
+        let stderr = || File::options().append(true).open(&said).map_or_else(|_| Stdio::null(), Stdio::from);
+        let met = match case.fault {
+            Fault::KilledBefore | Fault::Interrupted => self.signal(case, When::Before, tools, verb, stderr).await,
+            Fault::KilledAfter => self.signal(case, When::After, tools, verb, stderr).await,
+            Fault::Lost | Fault::Cut | Fault::Error500 | Fault::Throttled | Fault::Reset => {
+                self.cloud.aws().set_weather(case.weather());
+                let mut children = self.cloud.start_pipe(tools, verb, TUTORIAL, stderr);
+                let codes = ended(&mut children).await;
+                self.cloud.aws().set_weather(Weather::default());
+                let fault = self.cloud.aws().calls().iter().any(|call| !call.weather.is_empty());
+                Met { codes, fault }
+            }
+        };
+        self.cloud.aws().clear_holds();
+        if !met.fault {
+            return Err(format!("the call was not made: exit codes {:?}", met.codes));
+        }
+        // 1 and 7 are what the tools have for such a day; 137 is the kill; 141 a pipe whose reader was killed.
+        let usual: &[i32] = match case.fault {
+            Fault::Interrupted => &[0, 130],
+            Fault::KilledBefore | Fault::KilledAfter => &[0, 1, 7, 137, 141],
+            Fault::Lost | Fault::Cut | Fault::Error500 | Fault::Throttled | Fault::Reset => &[0, 1, 7],
+        };
+        if met.codes.iter().any(|code| !usual.contains(code)) {
+            return Err(format!("exit codes {:?}", met.codes));
+        }
+        Ok(met.codes.iter().all(|&code| code == 0))
+    }
+
+    /// Starts the pipe, and sends a signal at the call: Ctrl-C to the whole pipe, as a terminal does; SIGKILL to the tool that made
+    /// the call, or every second time to the whole pipe.
+    async fn signal(&self, case: &Case, when: When, tools: &[&str], verb: &str, stderr: impl Fn() -> Stdio) -> Met {
+        let mut hold = self.cloud.aws().hold(&case.call, case.after, when);
+        let mut children = self.cloud.start_pipe(tools, verb, TUTORIAL, stderr);
+        let call = tokio::select! {
+            call = hold.reached() => call,
+            codes = ended(&mut children) => return Met { codes, fault: false },
+        };
+        let Some(call) = call else { return Met { codes: ended(&mut children).await, fault: false } };
+        if case.fault == Fault::Interrupted {
+            let running: Vec<String> = children.iter().filter_map(Child::id).map(|id| id.to_string()).collect();
+            // One that has ended cannot be interrupted any more, and `kill` then says so.
+            let _ = Command::new("kill").arg("-INT").args(running).stderr(Stdio::null()).status().await;
+            hold.release();
+        } else {
+            for (tool, child) in tools.iter().zip(&mut children) {
+                if case.after % 2 == 1 || *tool == call.tool {
+                    let _ = child.start_kill();
+                }
+            }
+            hold.discard();
+        }
+        Met { codes: ended(&mut children).await, fault: true }
+    }
+
+    fn calls(&self) -> Vec<String> {
+        self.cloud.take_calls().iter().map(|call| format!("{}:{}", call.service, call.operation)).collect()
+    }
+}
+
+async fn ended(children: &mut [Child]) -> Vec<i32> {
+    let mut codes = Vec::new();
+    for child in children {
+        codes.push(code(child.wait().await.expect("ended")));
+    }
+    codes
+}
+
+impl Reader {
+    fn start(cloud: &Cloud) -> Self {
+        let mut process = cloud
+            .command(python())
+            .arg(root().join("tests/reader.py"))
+            .arg("serve")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a reader");
+        let questions = process.stdin.take().expect("its stdin");
+        let answers = BufReader::new(process.stdout.take().expect("its stdout")).lines();
+        Self { _process: process, questions, answers }
+    }
+
+    /// Asks for a verb; returns its exit code and what it printed.
+    async fn ask(&mut self, verb: &str) -> (i64, String) {
+        self.questions.write_all(format!("{verb}\n").as_bytes()).await.expect("a question");
+        let line = self.answers.next_line().await.expect("readable").expect("an answer");
+        let answer: Value = serde_json::from_str(&line).expect("JSON");
+        (answer["code"].as_i64().unwrap_or(2), answer["output"].as_str().unwrap_or_default().to_owned())
+    }
+}
+
+/// The lines that only one of two texts has.
+fn difference(wanted: &str, found: &str) -> String {
+    let only = |sign: &'static str, these: &str, those: &str| -> Vec<String> {
+        let those: Vec<String> = those.lines().map(str::to_owned).collect();
+        these
+            .lines()
+            .filter(|line| !those.iter().any(|other| other == line))
+            .map(|line| format!("{sign} {line}"))
+            .collect()
+    };
+    let mut lines = only("-", wanted, found);
+    lines.extend(only("+", found, wanted));
+    lines.truncate(40);
+    lines.join("\n")
+}
