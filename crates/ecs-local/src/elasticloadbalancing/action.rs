@@ -1,7 +1,6 @@
 //! What ELBv2 refuses about the actions of listeners and rules.
 
-use super::member::{invalid, number, one_of, unfit};
-use super::{describe, routes};
+use super::{describe, invalid, routes};
 use crate::answer::{text, texts};
 use crate::form::Form;
 use crate::proxy::Proxy;
@@ -54,8 +53,8 @@ fn check_shape<'a>(actions: &[Form<'a>]) -> Result<Vec<&'a str>, Refusal> {
         match action.value("Type") {
             Some("forward") => target_groups.extend(check_forward(action)?),
             Some("redirect") => check_redirect(&action.within("RedirectConfig"))?,
-            Some("fixed-response") => check_fixed_response(&action.within("FixedResponseConfig"))?,
-            // moto refuses what is no type.
+            Some("fixed-response") => {}
+            // The model has no other that ends a request.
             Some(_) | None => continue,
         }
         ends += 1;
@@ -89,9 +88,10 @@ fn check_forward<'a>(action: &Form<'a>) -> Result<Vec<&'a str>, Refusal> {
         return Err(Refusal::new("InvalidLoadBalancerAction", message));
     }
     let stickiness = config.within("TargetGroupStickinessConfig");
-    let lasts = number(&stickiness, "DurationSeconds", 1..=604_800)?;
-    if stickiness.value("Enabled") == Some("true") && lasts.is_none() {
-        return Err(invalid("A duration must be specified for target group stickiness"));
+    // The range: botocore elbv2 model, TargetGroupStickinessConfig.
+    let lasts = stickiness.value("DurationSeconds").and_then(|seconds| seconds.parse().ok());
+    if stickiness.value("Enabled") == Some("true") && !lasts.is_some_and(|seconds| (1..=604_800).contains(&seconds)) {
+        return Err(invalid("Target group stickiness duration must be between 1 and 604800 seconds"));
     }
     match (action.value("TargetGroupArn"), &target_groups[..]) {
         (Some(arn), []) => Ok(vec![arn]),
@@ -107,10 +107,6 @@ fn check_forward<'a>(action: &Form<'a>) -> Result<Vec<&'a str>, Refusal> {
 }
 
 fn check_redirect(config: &Form<'_>) -> Result<(), Refusal> {
-    one_of(config, "StatusCode", &["HTTP_301", "HTTP_302"])?;
-    if config.value("StatusCode").is_none() {
-        return Err(invalid("A status code must be specified for the action type 'redirect'"));
-    }
     let parts = [
         ("Protocol", "#{protocol}"),
         ("Port", "#{port}"),
@@ -124,18 +120,6 @@ fn check_redirect(config: &Form<'_>) -> Result<(), Refusal> {
         return Err(Refusal::new("InvalidLoadBalancerAction", message));
     }
     Ok(())
-}
-
-fn check_fixed_response(config: &Form<'_>) -> Result<(), Refusal> {
-    let status = config.value("StatusCode").unwrap_or_default();
-    let digits = status.len() == 3 && status.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits || !status.starts_with(['2', '4', '5']) {
-        return Err(unfit(status, "StatusCode", r"satisfy regular expression pattern: ^(2|4|5)\d\d$"));
-    }
-    match config.value("MessageBody") {
-        Some(body) if body.len() > 1024 => Err(unfit(body, "MessageBody", "have length less than or equal to 1024")),
-        Some(_) | None => Ok(()),
-    }
 }
 
 #[cfg(test)]
@@ -173,10 +157,8 @@ mod tests {
             (&weighted(&[1000, 0]), Err("ValidationError")),
             (&weighted(&[1, 1, 1, 1, 1, 1]), Err("InvalidLoadBalancerAction")),
             ("1.Type=fixed-response 1.FixedResponseConfig.StatusCode=404", groups(&[])),
-            ("1.Type=fixed-response 1.FixedResponseConfig.StatusCode=301", Err("ValidationError")),
             ("1.Type=redirect 1.RedirectConfig.StatusCode=HTTP_301 1.RedirectConfig.Port=443", groups(&[])),
             ("1.Type=redirect 1.RedirectConfig.StatusCode=HTTP_301", Err("InvalidLoadBalancerAction")),
-            ("1.Type=redirect 1.RedirectConfig.StatusCode=301", Err("ValidationError")),
             (
                 "1.Type=forward 1.TargetGroupArn=t 2.Type=fixed-response 2.FixedResponseConfig.StatusCode=404",
                 Err("InvalidLoadBalancerAction"),

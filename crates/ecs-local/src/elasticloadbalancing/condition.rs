@@ -1,6 +1,6 @@
 //! What ELBv2 refuses about the conditions of rules, beyond what moto does.
 
-use super::member::invalid;
+use super::invalid;
 use crate::form::Form;
 use crate::refusal::Refusal;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::describe;
-use super::member::{invalid, one_of};
+use super::invalid;
 use crate::answer::texts;
 use crate::call::Request;
 use crate::form::Form;
@@ -22,8 +22,6 @@ const NUMBERS: &[(&str, std::ops::RangeInclusive<u32>)] =
 pub(super) async fn check(proxy: &Proxy, request: &Request) -> Result<(), Refusal> {
     let form = Form::of(request);
     check_name(form.value("Name").unwrap_or_default())?;
-    one_of(&form, "Scheme", &["internet-facing", "internal"])?;
-    one_of(&form, "Type", &["application", "network", "gateway"])?;
     if form.value("Type").unwrap_or("application") != "application" {
         return Ok(());
     }

@@ -3,7 +3,6 @@
 mod action;
 mod condition;
 mod load_balancer;
-mod member;
 mod provisioning;
 mod routes;
 mod rule;
@@ -74,7 +73,7 @@ pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
     }
 }
 
-/// Refuses what ELBv2 refuses and moto takes.
+/// Refuses what ELBv2 refuses and moto takes. What its published model does not allow has been refused before.
 async fn check(proxy: &Proxy, request: &Request) -> Result<(), Refusal> {
     match request.operation.as_str() {
         "CreateLoadBalancer" => load_balancer::check(proxy, request).await,
@@ -90,9 +89,13 @@ async fn check(proxy: &Proxy, request: &Request) -> Result<(), Refusal> {
         "CreateRule" => rule::check_rule(proxy, request).await,
         "ModifyRule" => rule::check_rule_change(proxy, request).await,
         "DeleteRule" => rule::check_rule_deletion(proxy, request).await,
-        "SetRulePriorities" => rule::check_priorities(request),
         _ => Ok(()),
     }
+}
+
+/// A refusal as most are.
+fn invalid(message: impl Into<String>) -> Refusal {
+    Refusal::new("ValidationError", message)
 }
 
 async fn describe(proxy: &Proxy, region: &str, form: &[(&str, &str)]) -> Option<String> {

@@ -1,7 +1,6 @@
 //! What ELBv2 refuses about listeners and rules.
 
-use super::member::{invalid, number, one_of};
-use super::{action, condition, describe};
+use super::{action, condition, describe, invalid};
 use crate::answer::{text, texts};
 use crate::call::Request;
 use crate::form::Form;
@@ -14,8 +13,6 @@ const RULES: usize = 100;
 /// Checks a listener that is to be made.
 pub(super) async fn check_listener(proxy: &Proxy, request: &Request) -> Result<(), Refusal> {
     let form = Form::of(request);
-    number(&form, "Port", 1..=65535)?;
-    one_of(&form, "Protocol", &["HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP", "GENEVE"])?;
     let balancer = form.value("LoadBalancerArn").unwrap_or_default();
     let known = [("Action", "DescribeLoadBalancers"), ("LoadBalancerArns.member.1", balancer)];
     if describe(proxy, &request.region, &known).await.is_none() {
@@ -36,7 +33,6 @@ pub(super) async fn check_listener(proxy: &Proxy, request: &Request) -> Result<(
 pub(super) async fn check_listener_change(proxy: &Proxy, request: &Request) -> Result<(), Refusal> {
     let form = Form::of(request);
     let Some(arn) = form.value("ListenerArn") else { return Ok(()) };
-    number(&form, "Port", 1..=65535)?;
     let balancer = balancer_of(arn);
     if let Some(port) = form.value("Port") {
         let members = [("Action", "DescribeListeners"), ("LoadBalancerArn", balancer.as_str())];
@@ -56,9 +52,7 @@ pub(super) async fn check_listener_change(proxy: &Proxy, request: &Request) -> R
 pub(super) async fn check_rule(proxy: &Proxy, request: &Request) -> Result<(), Refusal> {
     let form = Form::of(request);
     let Some(listener) = form.value("ListenerArn") else { return Ok(()) };
-    let Some(priority) = number(&form, "Priority", 1..=50000)? else {
-        return Err(invalid("A rule priority must be specified"));
-    };
+    let priority = form.value("Priority").unwrap_or_default();
     let (conditions, actions) = (form.list("Conditions"), form.list("Actions"));
     if conditions.is_empty() {
         return Err(invalid("A condition must be specified"));
@@ -71,7 +65,7 @@ pub(super) async fn check_rule(proxy: &Proxy, request: &Request) -> Result<(), R
     // A listener that is not there: moto says so.
     let Some(rules) = describe(proxy, &request.region, &members).await else { return Ok(()) };
     let priorities = texts(&rules, "Priority");
-    if priorities.contains(&priority.to_string().as_str()) {
+    if priorities.contains(&priority) {
         return Err(Refusal::new("PriorityInUse", format!("Priority '{priority}' is currently in use")));
     }
     if priorities.len() > RULES {
@@ -93,14 +87,6 @@ pub(super) async fn check_rule_change(proxy: &Proxy, request: &Request) -> Resul
 /// Checks a rule that is to be deleted; moto deletes without a word what is not there, and fails at a default rule.
 pub(super) async fn check_rule_deletion(proxy: &Proxy, request: &Request) -> Result<(), Refusal> {
     check_not_default(proxy, request, "deleted").await
-}
-
-/// Checks new priorities.
-pub(super) fn check_priorities(request: &Request) -> Result<(), Refusal> {
-    for rule in Form::of(request).list("RulePriorities") {
-        number(&rule, "Priority", 1..=50000)?;
-    }
-    Ok(())
 }
 
 async fn check_not_default(proxy: &Proxy, request: &Request, verb: &str) -> Result<(), Refusal> {

@@ -4,16 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use hyper::StatusCode;
 
-use super::member::{invalid, number, one_of, unfit};
-use super::{NAMESPACE, describe};
+use super::{NAMESPACE, describe, invalid};
 use crate::answer::{Answer, text, texts};
 use crate::call::Request;
 use crate::form::Form;
 use crate::network;
 use crate::proxy::Proxy;
 use crate::refusal::Refusal;
-
-const PROTOCOLS: &[&str] = &["HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP", "GENEVE"];
 
 /// The default of a health check's interval in seconds, and of its time-out, for HTTP.
 const INTERVAL: i64 = 30;
@@ -48,10 +45,6 @@ const ATTRIBUTES: &[&str] = &[
 /// Checks a target group that is to be made, apart from its name, which moto checks.
 pub(super) fn check(request: &Request) -> Result<(), Refusal> {
     let form = Form::of(request);
-    one_of(&form, "TargetType", &["instance", "ip", "lambda", "alb"])?;
-    one_of(&form, "Protocol", PROTOCOLS)?;
-    one_of(&form, "ProtocolVersion", &["HTTP1", "HTTP2", "GRPC"])?;
-    number(&form, "Port", 1..=65535)?;
     check_health_check(&form, form.value("Protocol"), (INTERVAL, TIMEOUT))
 }
 
@@ -93,7 +86,6 @@ pub(super) async fn check_targets(proxy: &Proxy, request: &Request) -> Result<()
     let ranges = network::ranges(proxy, &request.region, vpc).await;
     for target in Form::of(request).list("Targets") {
         let id = target.value("Id").unwrap_or_default();
-        number(&target, "Port", 1..=65535)?;
         let address: IpAddr =
             id.parse().map_err(|_| invalid(format!("The IP address '{id}' is not a valid IPv4 or IPv6 address")))?;
         let IpAddr::V4(address) = address else { continue };
@@ -130,25 +122,20 @@ pub(super) async fn deregister(proxy: &Proxy, request: &Request) -> Answer {
 }
 
 fn check_health_check(form: &Form<'_>, protocol: Option<&str>, (interval, timeout): (i64, i64)) -> Result<(), Refusal> {
-    one_of(form, "HealthCheckProtocol", PROTOCOLS)?;
-    // Ranges: botocore elbv2 model.
-    let interval = number(form, "HealthCheckIntervalSeconds", 5..=300)?.unwrap_or(interval);
-    let timeout = number(form, "HealthCheckTimeoutSeconds", 2..=120)?.unwrap_or(timeout);
-    number(form, "HealthyThresholdCount", 2..=10)?;
-    number(form, "UnhealthyThresholdCount", 2..=10)?;
+    // The ranges are in the service's model, against which every call is held first.
+    let seconds = |member: &str, usual| form.value(member).and_then(|value| value.parse().ok()).unwrap_or(usual);
+    let interval: i64 = seconds("HealthCheckIntervalSeconds", interval);
+    let timeout: i64 = seconds("HealthCheckTimeoutSeconds", timeout);
     if let Some("HTTP" | "HTTPS") = protocol
         && timeout >= interval
     {
         let message = format!("Health check timeout '{timeout}' must be smaller than the interval '{interval}'");
         return Err(invalid(message));
     }
-    if let Some(path) = form.value("HealthCheckPath") {
-        if path.len() > 1024 {
-            return Err(unfit(path, "HealthCheckPath", "have length less than or equal to 1024"));
-        }
-        if !path.starts_with('/') {
-            return Err(invalid(format!("Health check path '{path}' must begin with a '/' character")));
-        }
+    if let Some(path) = form.value("HealthCheckPath")
+        && !path.starts_with('/')
+    {
+        return Err(invalid(format!("Health check path '{path}' must begin with a '/' character")));
     }
     if let Some(port) = form.value("HealthCheckPort")
         && port != "traffic-port"
@@ -198,25 +185,17 @@ mod tests {
         assert_eq!(refused("&HealthCheckIntervalSeconds=6&HealthCheckTimeoutSeconds=5&Matcher.HttpCode=200"), None);
         assert_eq!(refused("&Matcher.HttpCode=200,301-302&HealthCheckPort=traffic-port&HealthCheckPath=/x"), None);
         assert_eq!(
-            refused("&HealthyThresholdCount=1").as_deref(),
-            Some(
-                "1 validation error detected: Value '1' at 'healthyThresholdCount' failed to satisfy constraint: \
-                 Member must have value greater than or equal to 2"
-            )
+            refused("&HealthCheckTimeoutSeconds=30").as_deref(),
+            Some("Health check timeout '30' must be smaller than the interval '30'")
         );
         for more in [
-            "&HealthCheckIntervalSeconds=301",
-            "&HealthCheckTimeoutSeconds=1",
             "&HealthCheckIntervalSeconds=5",
             "&HealthCheckTimeoutSeconds=30",
-            "&UnhealthyThresholdCount=11",
             "&HealthCheckPath=health",
             "&HealthCheckPort=0",
             "&Matcher.HttpCode=500",
             "&Matcher.HttpCode=299-200",
-            "&TargetType=x",
         ] {
-            let more = if more.starts_with("&TargetType") { "&HealthCheckProtocol=SMTP" } else { more };
             assert!(refused(more).is_some(), "{more}");
         }
     }

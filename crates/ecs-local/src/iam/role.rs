@@ -117,10 +117,6 @@ pub(super) fn show(proxy: &Proxy, answer: Answer) -> Answer {
 /// Refuses what IAM refuses and moto takes.
 pub(super) fn check(proxy: &Proxy, request: &Request) -> Result<(), Refusal> {
     let Some(name) = request.form_value("RoleName") else { return Ok(()) };
-    check_name("roleName", name, 64)?;
-    if let Some(policy) = request.form_value("PolicyName") {
-        check_name("policyName", policy, 128)?;
-    }
     let operation = request.operation.as_str();
     let reads = operation.starts_with("Get") || operation.starts_with("List");
     let tags = operation == "TagRole" || operation == "UntagRole";
@@ -160,23 +156,6 @@ fn check_documents(request: &Request, name: &str) -> Result<(), Refusal> {
     }
 }
 
-/// Checks a name (botocore iam model: `roleNameType`, `policyNameType`).
-fn check_name(member: &str, name: &str, longest: usize) -> Result<(), Refusal> {
-    let constraint = if name.chars().count() > longest {
-        format!("have length less than or equal to {longest}")
-    } else if name.is_empty() {
-        "have length greater than or equal to 1".to_owned()
-    } else if !name.chars().all(|character| character.is_ascii_alphanumeric() || "_+=,.@-".contains(character)) {
-        r"satisfy regular expression pattern: [\w+=,.@-]+".to_owned()
-    } else {
-        return Ok(());
-    };
-    let message = format!(
-        "1 validation error detected: Value '{name}' at '{member}' failed to satisfy constraint: Member must {constraint}"
-    );
-    Err(Refusal::new("ValidationError", message))
-}
-
 /// What GetRole says of a role before it is deleted.
 pub(super) async fn describe(proxy: &Proxy, request: &Request, name: &str) -> Option<Answer> {
     let form = [("Action", "GetRole"), ("RoleName", name)];
@@ -210,15 +189,5 @@ mod tests {
         let roles = Roles::default();
         roles.made().insert("web".to_owned(), 10.0);
         assert!(roles.is_new("web", 17.9, 8.0) && !roles.is_new("web", 18.0, 8.0) && !roles.is_new("api", 10.0, 8.0));
-    }
-
-    #[test]
-    fn a_name_has_its_characters_and_its_length() {
-        for (name, good) in [("web-task_Role+=,.@", true), ("web role", false), ("", false), ("ö", false)] {
-            assert_eq!(check_name("roleName", name, 64).is_ok(), good, "{name}");
-        }
-        assert!(
-            check_name("roleName", &"x".repeat(64), 64).is_ok() && check_name("roleName", &"x".repeat(65), 64).is_err()
-        );
     }
 }
