@@ -20,12 +20,16 @@ mod iam;
 mod local_aws;
 mod model;
 mod moto;
+mod network;
 mod newborn;
 mod proxy;
 mod rds;
 mod recorder;
+mod refusal;
+mod turn;
 mod upstream;
 pub mod weather;
+mod xml;
 
 pub use command::main;
 pub use environment::Environment;

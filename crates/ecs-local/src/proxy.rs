@@ -40,6 +40,9 @@ pub(crate) struct Proxy {
     pub(crate) latency: Duration,
     pub(crate) ec2: ec2::State,
     pub(crate) newborn: Newborn,
+    pub(crate) elasticloadbalancing: elasticloadbalancing::State,
+    pub(crate) rds: rds::State,
+    pub(crate) iam: iam::State,
     /// Held while moto loads: a reset in the middle fails.
     warming: Mutex<()>,
     served: AtomicU64,
@@ -65,6 +68,9 @@ impl Proxy {
             latency,
             ec2: ec2::State::default(),
             newborn,
+            elasticloadbalancing: elasticloadbalancing::State::default(),
+            rds: rds::State::default(),
+            iam: iam::State::default(),
             warming: Mutex::new(()),
             served: AtomicU64::new(0),
         }
@@ -116,6 +122,9 @@ impl Proxy {
         self.ecs.reset().await;
         self.ec2.clear();
         self.newborn.clear();
+        self.elasticloadbalancing.clear();
+        self.rds.clear();
+        self.iam.clear();
         Ok(())
     }
 
@@ -197,7 +206,10 @@ impl Proxy {
             return refusal;
         }
         match request.service.as_str() {
-            "ecs" => self.ecs.call(request, &self.upstream).await,
+            "ecs" => match iam::pass_role::refusal(self, request).await {
+                Some(refusal) => refusal,
+                None => self.ecs.call(request, &self.upstream).await,
+            },
             "iam" => iam::answer(self, request).await,
             "rds" => {
                 let answer = rds::answer(self, request).await;

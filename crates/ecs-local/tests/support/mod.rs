@@ -100,7 +100,7 @@ impl Aws {
         let form = format!("Action=CreateTargetGroup&Name=web&Protocol=HTTP&Port=80&TargetType=ip&VpcId={vpc}");
         let target_group = self.query("elasticloadbalancing", &form, "TargetGroupArn");
         let form = format!(
-            "Action=CreateLoadBalancer&Name=web&Subnets.member.1={}&Subnets.member.2={}",
+            "Action=CreateLoadBalancer&Name=web&Scheme=internal&Subnets.member.1={}&Subnets.member.2={}",
             subnets[0], subnets[1]
         );
         let balancer = self.query("elasticloadbalancing", &form, "LoadBalancerArn");

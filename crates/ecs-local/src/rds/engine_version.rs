@@ -1,18 +1,12 @@
-//! RDS, where moto has nothing or is wrong: the engine versions on offer, and subnet groups.
+//! The engine versions on offer; moto has none.
 
 use std::fmt::Write;
 
 use hyper::StatusCode;
 
-use crate::answer::{Answer, texts};
+use super::NAMESPACE;
+use crate::answer::Answer;
 use crate::call::Request;
-use crate::iam;
-use crate::proxy::Proxy;
-
-/// RDS's API version.
-const VERSION: &str = "2014-10-31";
-
-const NAMESPACE: &str = "http://rds.amazonaws.com/doc/2014-10-31/";
 
 /// PostgreSQL as RDS offers it, by major version: the minors, oldest first (RDS release calendar, early 2026).
 const POSTGRES: &[(u32, &[u32])] = &[
@@ -27,70 +21,16 @@ const POSTGRES: &[(u32, &[u32])] = &[
 /// The major version that is the default for new instances.
 const DEFAULT_MAJOR: u32 = 17;
 
-/// An error code and a message.
-type Refusal = Option<(&'static str, String)>;
-
-/// Answers a call to RDS.
-pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
-    let refusal = match request.operation.as_str() {
-        "DescribeDBEngineVersions" => return describe_engine_versions(request),
-        "CreateDBInstance" => return create_instance(proxy, request).await,
-        "CreateDBSubnetGroup" => subnet_group_taken(proxy, request).await,
-        "DeleteDBSubnetGroup" => subnet_group_used(proxy, request).await,
-        _ => None,
-    };
-    match refusal {
-        Some((code, message)) => Answer::refuse(request, StatusCode::BAD_REQUEST, code, &message),
-        None => proxy.upstream.forward(request).await,
-    }
-}
-
-/// Creates an instance of a version that there is; a major version alone means its newest minor.
-async fn create_instance(proxy: &Proxy, request: &Request) -> Answer {
-    iam::ensure_service_linked_role(&proxy.upstream, "rds.amazonaws.com").await;
-    let wanted = match (request.form_value("Engine"), request.form_value("EngineVersion")) {
-        (Some("postgres"), Some(wanted)) => wanted,
-        (Some(_) | None, _) => return proxy.upstream.forward(request).await,
-    };
-    match resolve(wanted) {
-        Some(full) => proxy.upstream.forward(&request.with_form_value("EngineVersion", &full)).await,
-        None => {
-            let message = format!("Cannot find version {wanted} for postgres");
-            Answer::refuse(request, StatusCode::BAD_REQUEST, "InvalidParameterCombination", &message)
-        }
-    }
-}
-
 /// The full version that a version stands for, if RDS offers it.
-fn resolve(wanted: &str) -> Option<String> {
+pub(super) fn resolve(wanted: &str) -> Option<String> {
     POSTGRES.iter().find_map(|&(major, minors)| {
         let mut newest_first = minors.iter().rev().map(|minor| format!("{major}.{minor}"));
         if wanted == major.to_string() { newest_first.next() } else { newest_first.find(|full| full == wanted) }
     })
 }
 
-/// A subnet group's name is taken; moto replaces the group.
-async fn subnet_group_taken(proxy: &Proxy, request: &Request) -> Refusal {
-    let name = request.form_value("DBSubnetGroupName")?;
-    let form = [("Action", "DescribeDBSubnetGroups"), ("DBSubnetGroupName", name)];
-    proxy.upstream.query("rds", &request.region, VERSION, &form).await.ok()?;
-    Some(("DBSubnetGroupAlreadyExists", format!("The DB subnet group '{name}' already exists.")))
-}
-
-/// A subnet group is in use by an instance; moto deletes it all the same.
-async fn subnet_group_used(proxy: &Proxy, request: &Request) -> Refusal {
-    let name = request.form_value("DBSubnetGroupName")?;
-    let form = [("Action", "DescribeDBInstances")];
-    let xml = proxy.upstream.query("rds", &request.region, VERSION, &form).await.ok()?;
-    texts(&xml, "DBSubnetGroupName").contains(&name).then(|| {
-        let message = format!(
-            "Cannot delete the subnet group '{name}' because at least one database instance is still using it."
-        );
-        ("InvalidDBSubnetGroupStateFault", message)
-    })
-}
-
-fn describe_engine_versions(request: &Request) -> Answer {
+/// Answers DescribeDBEngineVersions.
+pub(super) fn describe(request: &Request) -> Answer {
     if request.form_value("Engine").is_some_and(|engine| engine != "postgres") {
         return Answer::query("DescribeDBEngineVersions", NAMESPACE, "<DBEngineVersions/>");
     }

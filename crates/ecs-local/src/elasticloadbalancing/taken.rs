@@ -1,45 +1,19 @@
-//! ELBv2, where moto is wrong: names and ports that are taken.
-
-mod target_health;
+//! Names and ports that are taken: ELBv2 answers the same create again, and refuses another.
 
 use std::collections::BTreeSet;
 
 use hyper::StatusCode;
 
+use super::describe;
 use crate::answer::{Answer, text, texts};
 use crate::call::Request;
-use crate::iam;
 use crate::proxy::Proxy;
 
-const VERSION: &str = "2015-12-01";
-
-/// Answers a call to ELBv2.
-pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
-    // What tasks have done since the last call to ECS must be seen here.
-    proxy.ecs.settle(&proxy.upstream).await;
-    let taken = match request.operation.as_str() {
-        "CreateLoadBalancer" => {
-            iam::ensure_service_linked_role(&proxy.upstream, "elasticloadbalancing.amazonaws.com").await;
-            load_balancer(proxy, request).await
-        }
-        "CreateTargetGroup" => target_group(proxy, request).await,
-        "CreateListener" => listener(proxy, request).await,
-        "DescribeTargetHealth" => {
-            let answer = proxy.upstream.forward(request).await;
-            Some(target_health::show(proxy, request, answer).await)
-        }
-        _ => None,
-    };
-    match taken {
-        Some(answer) => answer,
-        None => proxy.upstream.forward(request).await,
-    }
-}
-
 /// The answer to creating a load balancer whose name is taken: the same again, or a refusal. moto replaces it.
-async fn load_balancer(proxy: &Proxy, request: &Request) -> Option<Answer> {
+pub(super) async fn load_balancer(proxy: &Proxy, request: &Request) -> Option<Answer> {
     let name = request.form_value("Name")?;
-    let xml = describe(proxy, request, &[("Action", "DescribeLoadBalancers"), ("Names.member.1", name)]).await?;
+    let xml =
+        describe(proxy, &request.region, &[("Action", "DescribeLoadBalancers"), ("Names.member.1", name)]).await?;
     let given = |list: &str| -> BTreeSet<String> { request.form_values(list).map(str::to_owned).collect() };
     let subnets: BTreeSet<String> = texts(&xml, "SubnetId").into_iter().map(str::to_owned).collect();
     let groups: BTreeSet<String> = text(&xml, "SecurityGroups")
@@ -60,10 +34,10 @@ async fn load_balancer(proxy: &Proxy, request: &Request) -> Option<Answer> {
 }
 
 /// The answer to creating a target group as it is already; moto refuses every namesake.
-async fn target_group(proxy: &Proxy, request: &Request) -> Option<Answer> {
+pub(super) async fn target_group(proxy: &Proxy, request: &Request) -> Option<Answer> {
     let name = request.form_value("Name")?;
     let form = [("Action", "DescribeTargetGroups"), ("Names.member.1", name)];
-    let xml = describe(proxy, request, &form).await?;
+    let xml = describe(proxy, &request.region, &form).await?;
     let settings = [
         "Protocol",
         "Port",
@@ -87,10 +61,11 @@ async fn target_group(proxy: &Proxy, request: &Request) -> Option<Answer> {
 }
 
 /// The answer to creating a listener on a port that is taken: the same again, or a refusal. moto makes a second.
-async fn listener(proxy: &Proxy, request: &Request) -> Option<Answer> {
+pub(super) async fn listener(proxy: &Proxy, request: &Request) -> Option<Answer> {
     let balancer = request.form_value("LoadBalancerArn")?;
     let port = request.form_value("Port")?;
-    let xml = describe(proxy, request, &[("Action", "DescribeListeners"), ("LoadBalancerArn", balancer)]).await?;
+    let xml =
+        describe(proxy, &request.region, &[("Action", "DescribeListeners"), ("LoadBalancerArn", balancer)]).await?;
     // A listener's ARN stands first in it, and nowhere else.
     let present = xml.split("<ListenerArn>").skip(1).find(|listener| text(listener, "Port") == Some(port))?;
     let action = request.form_value("DefaultActions.member.1.TargetGroupArn");
@@ -98,15 +73,12 @@ async fn listener(proxy: &Proxy, request: &Request) -> Option<Answer> {
         && action.is_some_and(|arn| texts(present, "TargetGroupArn").contains(&arn));
     if same {
         let arn = text(&format!("<ListenerArn>{present}"), "ListenerArn")?.to_owned();
-        let xml = describe(proxy, request, &[("Action", "DescribeListeners"), ("ListenerArns.member.1", &arn)]).await?;
+        let xml = describe(proxy, &request.region, &[("Action", "DescribeListeners"), ("ListenerArns.member.1", &arn)])
+            .await?;
         return Some(again(&xml, "DescribeListeners", "CreateListener"));
     }
     let message = "A listener already exists on this port for this load balancer";
     Some(Answer::refuse(request, StatusCode::BAD_REQUEST, "DuplicateListener", message))
-}
-
-async fn describe(proxy: &Proxy, request: &Request, form: &[(&str, &str)]) -> Option<String> {
-    proxy.upstream.query("elasticloadbalancing", &request.region, VERSION, form).await.ok()
 }
 
 /// A describe's answer as a create's: both hold the same list.

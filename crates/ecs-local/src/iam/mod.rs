@@ -1,15 +1,24 @@
-//! IAM, where moto is wrong: service-linked roles.
+//! IAM, where moto is wrong: service-linked roles, policies that are none, and roles that show late.
 
-use hyper::StatusCode;
+pub(crate) mod pass_role;
+mod policy;
+mod role;
+
 use hyper::body::Bytes;
 
+use self::policy::Purpose;
+use self::role::Roles;
 use crate::answer::Answer;
 use crate::call::Request;
 use crate::proxy::Proxy;
+use crate::refusal::Refusal;
+use crate::turn::Turn;
 use crate::upstream::{Reply, Upstream};
 
 /// IAM's API version.
 const VERSION: &str = "2010-05-08";
+
+const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
 
 /// Services with service-linked roles: the service, the role's name, and its policy.
 const ROLES: &[(&str, &str, &str)] = &[
@@ -27,11 +36,62 @@ const ROLES: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// What we keep of IAM ourselves.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    turn: Turn,
+    roles: Roles,
+}
+
+impl State {
+    /// Forgets everything.
+    pub(crate) fn clear(&self) {
+        self.roles.clear();
+    }
+}
+
 /// Answers a call to IAM.
 pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
-    if request.operation != "CreateServiceLinkedRole" {
-        return proxy.upstream.forward(request).await;
+    let _turn = proxy.iam.turn.take(request).await;
+    if let Err(refusal) = check(proxy, request) {
+        return refusal.answer(request);
     }
+    let name = request.form_value("RoleName").unwrap_or_default();
+    match request.operation.as_str() {
+        "CreateServiceLinkedRole" => create_service_linked_role(proxy, request).await,
+        "CreateRole" => {
+            let answer = proxy.upstream.forward(request).await;
+            if answer.status.is_success() {
+                role::created(proxy, name);
+            }
+            answer
+        }
+        "DeleteRole" => {
+            let shown = if role::lags(proxy) { role::describe(proxy, request, name).await } else { None };
+            let answer = proxy.upstream.forward(request).await;
+            if answer.status.is_success() {
+                role::deleted(proxy, name, shown);
+            }
+            answer
+        }
+        "GetRole" => match role::afterglow(proxy, name) {
+            Some(answer) => answer,
+            None => proxy.upstream.forward(request).await,
+        },
+        "ListRoles" => role::show(proxy, proxy.upstream.forward(request).await),
+        _ => proxy.upstream.forward(request).await,
+    }
+}
+
+/// Refuses what IAM refuses and moto takes.
+fn check(proxy: &Proxy, request: &Request) -> Result<(), Refusal> {
+    match (request.operation.as_str(), request.form_value("PolicyDocument")) {
+        ("CreatePolicy" | "CreatePolicyVersion", Some(document)) => policy::check(document, Purpose::Identity),
+        _ => role::check(proxy, request),
+    }
+}
+
+async fn create_service_linked_role(proxy: &Proxy, request: &Request) -> Answer {
     let service = request.form_value("AWSServiceName").unwrap_or_default();
     let Some(&(_, name, _)) = ROLES.iter().find(|(known, _, _)| *known == service) else {
         return proxy.upstream.forward(request).await;
@@ -39,14 +99,15 @@ pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
     let reply = create(&proxy.upstream, service, request.form_value("Description")).await;
     match reply {
         Some(reply) if reply.status.is_success() => {
-            let mut answer = Answer::query("CreateRole", "https://iam.amazonaws.com/doc/2010-05-08/", "");
+            role::created(proxy, name);
+            let mut answer = Answer::query("CreateRole", NAMESPACE, "");
             answer.body = Bytes::from(reply.body.replace("CreateRole", "CreateServiceLinkedRole"));
             answer
         }
         Some(_) | None => {
             let message =
                 format!("Service role name {name} has been taken in this account, please try a different suffix.");
-            Answer::refuse(request, StatusCode::BAD_REQUEST, "InvalidInput", &message)
+            Refusal::new("InvalidInput", message).answer(request)
         }
     }
 }

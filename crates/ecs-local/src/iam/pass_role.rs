@@ -1,0 +1,108 @@
+//! Roles so new that ECS cannot be given them yet.
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::role;
+use crate::answer::Answer;
+use crate::call::Request;
+use crate::environment::ACCOUNT;
+use crate::proxy::Proxy;
+
+/// ECS's own role.
+const SERVICE_LINKED: &str = "AWSServiceRoleForECS";
+
+/// How ECS refuses a role that it cannot assume when a service is made.
+const PROPER: &str = "Unable to assume role and validate the listeners configured on your load balancer. Please verify \
+                      that the ECS service role being passed has the proper permissions.";
+
+/// The refusal of a call to ECS that passes a role made a moment ago.
+pub(crate) async fn refusal(proxy: &Proxy, request: &Request) -> Option<Answer> {
+    if !role::may_be_unsettled(proxy) {
+        return None;
+    }
+    let call = &request.json;
+    let refuse = |code: &str, message: &str| Some(Answer::refuse(request, StatusCode::BAD_REQUEST, code, message));
+    match request.operation.as_str() {
+        "RegisterTaskDefinition" => {
+            // <https://github.com/terraform-aws-modules/terraform-aws-ecs/issues/414>
+            let new = unsettled(proxy, task_roles(call))?;
+            let message = format!(
+                "User: arn:aws:iam::{ACCOUNT}:user/testing is not authorized to perform: iam:PassRole on resource: \
+                 {new} because no identity-based policy allows the iam:PassRole action"
+            );
+            refuse("AccessDeniedException", &message)
+        }
+        "CreateService" | "UpdateService" if unsettled(proxy, service_roles(call)).is_some() => {
+            refuse("InvalidParameterException", PROPER)
+        }
+        "CreateService" | "CreateCluster" if role::is_unsettled(proxy, SERVICE_LINKED) => {
+            let message = "Unable to assume the service linked role. Please verify that the ECS service linked role \
+                           exists.";
+            refuse("InvalidParameterException", message)
+        }
+        "RunTask" => {
+            // <https://github.com/pulumi/pulumi-awsx/issues/927>
+            let mut roles = task_roles(&call["overrides"]);
+            let definition = described(proxy, request).await;
+            roles.extend(task_roles(&definition));
+            let new = unsettled(proxy, roles)?;
+            let message = format!(
+                "ECS was unable to assume the role '{new}' that was provided for this task. Please verify that the \
+                 role being passed has the proper trust relationship and permissions and that your IAM user has \
+                 permissions to pass this role."
+            );
+            refuse("ClientException", &message)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a role, by its name or ARN, can be neither passed nor assumed yet.
+fn unsettled<'a>(proxy: &Proxy, roles: Vec<&'a str>) -> Option<&'a str> {
+    roles.into_iter().find(|role| role::is_unsettled(proxy, name(role)))
+}
+
+/// The roles of a task definition, or of a task's overrides.
+fn task_roles(definition: &Value) -> Vec<&str> {
+    ["taskRoleArn", "executionRoleArn"].into_iter().filter_map(|member| definition[member].as_str()).collect()
+}
+
+/// The roles that a service is given: one for its load balancer, and one for each that shifts traffic.
+fn service_roles(service: &Value) -> Vec<&str> {
+    let balancers = service["loadBalancers"].as_array().into_iter().flatten();
+    let shifting = balancers.filter_map(|balancer| balancer["advancedConfiguration"]["roleArn"].as_str());
+    service["role"].as_str().into_iter().chain(shifting).collect()
+}
+
+/// The task definition of a call, as ECS describes it.
+async fn described(proxy: &Proxy, request: &Request) -> Value {
+    let mut question = request.clone();
+    "DescribeTaskDefinition".clone_into(&mut question.operation);
+    question.json = json!({"taskDefinition": request.json["taskDefinition"]});
+    let answer = proxy.ecs.call(&question, &proxy.upstream).await;
+    // A task definition that is not there has no roles: ECS refuses it afterwards.
+    let mut answer: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+    answer["taskDefinition"].take()
+}
+
+/// The name of a role: "arn:aws:iam::123456789012:role/path/NAME".
+fn name(role: &str) -> &str {
+    role.rsplit_once('/').map_or(role, |(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_roles_of_a_call_are_found() {
+        let task = json!({"taskRoleArn": "arn:aws:iam::1:role/task", "executionRoleArn": "execution"});
+        assert_eq!(task_roles(&task), ["arn:aws:iam::1:role/task", "execution"]);
+        assert_eq!(task_roles(&Value::Null), [""; 0]);
+        let shifting = json!({"advancedConfiguration": {"roleArn": "shift"}});
+        let service = json!({"role": "listen", "loadBalancers": [{"targetGroupArn": "t"}, shifting]});
+        assert_eq!(service_roles(&service), ["listen", "shift"]);
+        assert_eq!((name("arn:aws:iam::1:role/a/b"), name("b")), ("b", "b"));
+    }
+}
