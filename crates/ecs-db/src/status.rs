@@ -77,8 +77,9 @@ mod tests {
         for status in ["creating", "modifying", "rebooting", "upgrading", "starting", "maintenance"] {
             assert_eq!(health(status), Health::Pending(status.to_owned()), "{status}");
         }
-        for status in ["failed", "incompatible-network", "incompatible-new", "storage-full", "stopped", "deleting"] {
+        for status in ["failed", "incompatible-network", "incompatible-new", "storage-full", "stopped"] {
             assert!(matches!(health(status), Health::Failed(why) if why.starts_with(status)), "{status}");
         }
+        assert_eq!(health("deleting"), Health::Leaving("being deleted".to_owned()));
     }
 }

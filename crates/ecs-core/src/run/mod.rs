@@ -323,14 +323,7 @@ impl<'a> Run<'a> {
         let mut accepted = Vec::new();
         loop {
             self.stop.check()?;
-            let found = match self.find(api, resource).await {
-                // What this run has just made may be "not found" in a read as well.
-                Err(error) if self.may_pass(&error) && error.kind() != Kind::Transient => {
-                    tries.again(error, &**resource, "reading").await?;
-                    continue;
-                }
-                found => found?,
-            };
+            let found = self.find(api, resource).await?;
             if let Some(Health::Leaving(state)) = found.as_ref().map(|live| resource.health(live)) {
                 let error = Error::new(Kind::Busy, format!("the one before is still {state}"));
                 tries.again(error, &**resource, "creating").await?;
@@ -429,10 +422,21 @@ impl<'a> Run<'a> {
         Ok(Held { live, resource: Rc::clone(resource), new: true })
     }
 
+    /// Looks for a resource, again where only the moment is bad: what this run has just made may be "not found" in a read as well.
+    ///
+    /// A lost connection is the SDK's to mend: it sends reads again by itself, and gives up when AWS cannot be reached.
     async fn find<R: Resource>(&self, api: &R::Api, resource: &Rc<R>) -> Result<Option<R::Live>> {
-        // A read that is dropped leaves nothing behind, so an order to stop need not wait for its retries.
-        let found = self.stop.or(resource.find(api)).await?;
-        found.map_err(|error| error.doing(doing("reading", &**resource)))
+        let mut tries = Tries::new(self);
+        loop {
+            // A read that is dropped leaves nothing behind, so an order to stop need not wait for its retries.
+            match self.stop.or(resource.find(api)).await? {
+                Ok(found) => return Ok(found),
+                Err(error) if self.may_pass(&error) && error.kind() != Kind::Transient => {
+                    tries.again(error, &**resource, "reading").await?;
+                }
+                Err(error) => return Err(error.doing(doing("reading", &**resource))),
+            }
+        }
     }
 
     /// Sorts the differences: refuses what cannot be done, reports what is somebody else's, returns the rest.
