@@ -30,7 +30,7 @@ async fn a_pipe_that_was_killed_is_continued_by_running_it_again() {
         }
         let again = cloud.pipe(&TOOLS, "", TUTORIAL).await;
         assert_eq!(again.code, 0, "killed after {moment} calls: {}", again.stderr);
-        assert_eq!(cloud.inventory().await, clean, "killed after {moment} calls");
+        cloud.assert_is(&clean, &format!("killed after {moment} calls")).await;
     }
     cloud.pipe(&BACKWARDS, "destroy", TUTORIAL).await.ok();
     let left = cloud.reader("tagged").await;

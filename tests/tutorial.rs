@@ -92,7 +92,7 @@ PYTHON";
     assert_eq!(drift.code, 3, "{}", drift.stderr);
     assert_ne!(cloud.inventory().await, clean);
     cloud.pipe(&TOOLS, "", TUTORIAL).await.ok();
-    assert_eq!(cloud.inventory().await, clean);
+    cloud.assert_is(&clean, "a run that heals").await;
 }
 
 fn python() -> String {

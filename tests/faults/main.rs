@@ -145,10 +145,14 @@ fn pairs(creates: &[Case], destroys: &[Case]) -> Vec<Pair> {
 /// An even choice: the step has no divisor in common with the number of faults, so every fault comes up.
 fn sample(pairs: &[Pair]) -> Vec<Pair> {
     let mut step = (pairs.len() / SAMPLE).max(1);
-    while step > 1 && Fault::ALL.len().is_multiple_of(step) || step > 1 && step.is_multiple_of(Fault::ALL.len()) {
+    while gcd(step, Fault::ALL.len()) > 1 {
         step += 1;
     }
     pairs.iter().step_by(step).cloned().collect()
+}
+
+fn gcd(one: usize, other: usize) -> usize {
+    if other == 0 { one } else { gcd(other, one % other) }
 }
 
 /// Prints, for each verb and fault, how many passed, and in how many the faulty run itself came through.

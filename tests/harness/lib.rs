@@ -159,6 +159,16 @@ impl Cloud {
         self.reader("inventory").await.ok().json()
     }
 
+    /// Checks that what exists is what another inventory says.
+    ///
+    /// # Panics
+    /// When it is not: with the lines that differ.
+    pub async fn assert_is(&self, clean: &Value, when: &str) {
+        let found = self.inventory().await;
+        let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default();
+        assert!(found == *clean, "{when}: another stack\n{}", difference(&pretty(clean), &pretty(&found)));
+    }
+
     /// Returns the calls so far that changed something, and forgets all calls.
     pub fn take_writes(&self) -> Vec<String> {
         let calls = self.take_calls();
@@ -205,6 +215,22 @@ async fn finish(command: &mut Command, stdin: &str) -> Outcome {
 pub fn code(status: ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt as _;
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
+}
+
+/// Returns the lines that only one of two texts has, 40 at most.
+pub fn difference(wanted: &str, found: &str) -> String {
+    let only = |sign: &'static str, these: &str, those: &str| -> Vec<String> {
+        let those: Vec<String> = those.lines().map(str::to_owned).collect();
+        these
+            .lines()
+            .filter(|line| !those.iter().any(|other| other == line))
+            .map(|line| format!("{sign} {line}"))
+            .collect()
+    };
+    let mut lines = only("-", wanted, found);
+    lines.extend(only("+", found, wanted));
+    lines.truncate(40);
+    lines.join("\n")
 }
 
 /// Returns the project's root.

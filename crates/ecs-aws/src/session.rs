@@ -61,7 +61,7 @@ impl Cloud for Session {
         let mut builder = config
             .to_builder()
             .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build())
-            .retry_config(RetryConfig::adaptive().with_max_attempts(READ_ATTEMPTS));
+            .retry_config(RetryConfig::standard().with_max_attempts(READ_ATTEMPTS));
         if config.region().is_none() {
             builder.set_region(Region::new("us-east-1"));
         }

@@ -181,12 +181,35 @@ impl Error {
         for mut other in errors {
             let siblings = std::mem::take(&mut other.0.siblings);
             for part in std::iter::once(other).chain(siblings) {
-                if first.parts().all(|known| known.render() != part.render()) {
-                    first.0.siblings.push(part);
-                }
+                first.absorb(part);
             }
         }
         Some(first)
+    }
+
+    /// Takes up an error that happened beside this one: what was said already is not said again, only what is left behind is added.
+    fn absorb(&mut self, part: Error) {
+        let same = |known: &Error| known.without_rest().render() == part.without_rest().render();
+        let known = if same(self) {
+            &mut self.0
+        } else if let Some(place) = self.0.siblings.iter().position(same) {
+            &mut self.0.siblings[place].0
+        } else {
+            self.0.siblings.push(part);
+            return;
+        };
+        for what in part.0.left_behind {
+            if !known.left_behind.contains(&what) {
+                known.left_behind.push(what);
+            }
+        }
+    }
+
+    /// Returns the error without what is left behind.
+    fn without_rest(&self) -> Error {
+        let mut error = self.clone();
+        error.0.left_behind.clear();
+        error
     }
 
     /// Returns the parts of it that happened side by side, each of them alone.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_iam::types::Tag;
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::RoleArn;
-use ecs_core::{All as _, Change, Error, Identity, Owner, Resource, Result, Stack};
+use ecs_core::{All as _, Change, Error, Identity, Kind, Owner, Resource, Result, Stack};
 use futures::future::join_all;
 use futures::join;
 use serde_json::{Value, json};
@@ -112,7 +112,10 @@ impl Resource for Role {
         let (managed, inline) = match &self.execution {
             Some(Execution { policy_name, .. }) => {
                 let (managed, inline) = join!(attached(iam, name), inline(iam, name, policy_name));
-                (managed, inline).all()?
+                // The role is there: it was made a moment ago, or is just being deleted.
+                (managed, inline).all().map_err(|error| {
+                    if error.kind() == Kind::NotFound { error.with_kind(Kind::NotYet) } else { error }
+                })?
             }
             None => (Vec::new(), None),
         };

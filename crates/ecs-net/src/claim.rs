@@ -22,13 +22,14 @@ pub enum Claim {
 
 /// Claims a VPC for the stack by making its public route table; to claim it again is no different.
 ///
-/// `round` counts the claims of these minutes that are known to be for VPCs that are gone.
+/// `when` is the two minutes in which the VPC was made, and how many claims of these are known to be for VPCs that are gone.
 ///
 /// # Errors
 /// Any refusal by EC2 but that of a token that is taken.
-pub async fn claim(ec2: &Ec2, table: &Identity, vpc: &VpcId, round: u32) -> Result<Claim> {
+pub async fn claim(ec2: &Ec2, table: &Identity, vpc: &VpcId, when: (&str, u32)) -> Result<Claim> {
     let call = ec2.write.create_route_table().vpc_id(vpc.as_str());
-    let call = call.client_token(table.token(&["claim", &ec2::minutes(), &round.to_string()]));
+    let (minutes, round) = when;
+    let call = call.client_token(table.token(&["claim", minutes, &round.to_string()]));
     let call = call.tag_specifications(ec2::tags(table, ResourceType::RouteTable));
     match call.send().await.answer("ec2:CreateRouteTable") {
         Ok(reply) => Ok(Claim::Won(Box::new(present(reply.route_table, "ec2:CreateRouteTable", "the route table")?))),

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_ec2::types::{Filter, ResourceType, Tag, TagSpecification};
 use ecs_aws::Answer as _;
-use ecs_core::{Identity, Owner, Result};
+use ecs_core::{Error, Identity, Kind, Owner, Result};
 
 use crate::Ec2;
 
@@ -29,14 +29,23 @@ pub fn filter(name: impl Into<String>, value: impl Into<String>) -> Filter {
     Filter::builder().name(name).values(value).build()
 }
 
+/// Seconds in which two minutes begin, see [`minutes`]: EC2 shows what it has made within a second or two.
+const TURN: u64 = 5;
+
 /// Returns the two minutes that it is, as a part of client tokens.
 ///
 /// EC2 remembers a token after its resource has been deleted, and then answers with the dead one:
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html>. Two people's runs of one stack at the same
 /// moment still send the same token; later runs find the resource by its tags.
-pub fn minutes() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (since.as_secs() / 120).to_string()
+///
+/// # Errors
+/// [`Kind::NotYet`] in the first seconds: a run that has sent the token of the two minutes before may not be seen yet.
+pub fn minutes() -> Result<String> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    if since % 120 < TURN {
+        return Err(Error::new(Kind::NotYet, "client tokens change at this moment: another run could be missed"));
+    }
+    Ok((since / 120).to_string())
 }
 
 /// Names the network interfaces that a filter finds: what still stands in a subnet or a VPC.

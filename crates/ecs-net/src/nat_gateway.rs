@@ -154,7 +154,7 @@ impl Resource for NatGateway {
         }
         // The token does not say which address: of two runs with an address each, the second is refused.
         let before = self.dead.get().to_string();
-        let parts = [self.subnet.as_str(), &before, &ec2::minutes()];
+        let parts = [self.subnet.as_str(), &before, &ec2::minutes()?];
         let call = ec2.write.create_nat_gateway().client_token(self.identity.token(&parts));
         let call =
             call.subnet_id(self.subnet.as_str()).set_allocation_id(self.addresses.first().map(ToString::to_string));

@@ -77,11 +77,11 @@ impl RouteTable {
     async fn create_in(&self, ec2: &Ec2) -> Result<Option<Described>> {
         let Some(round) = &self.claims else {
             let call = ec2.write.create_route_table().vpc_id(self.vpc.as_str());
-            let call = call.client_token(self.identity.token(&[self.vpc.as_str(), &ec2::minutes()]));
+            let call = call.client_token(self.identity.token(&[self.vpc.as_str(), &ec2::minutes()?]));
             let call = call.tag_specifications(ec2::tags(&self.identity, ResourceType::RouteTable));
             return Ok(call.send().await.answer("ec2:CreateRouteTable")?.route_table);
         };
-        match claim(ec2, &self.identity, &self.vpc, round.get()).await? {
+        match claim(ec2, &self.identity, &self.vpc, (&ec2::minutes()?, round.get())).await? {
             Claim::Won(table) => Ok(Some(*table)),
             Claim::Lost => {
                 round.set(round.get() + 1);

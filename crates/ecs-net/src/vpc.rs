@@ -22,6 +22,8 @@ pub struct Vpc {
     surplus: RefCell<Vec<VpcId>>,
     /// Those of them that this run has deleted; EC2 may still list them
     lost: RefCell<Vec<VpcId>>,
+    /// The one that this run has made; EC2 may not show it yet
+    made: RefCell<Option<VpcId>>,
 }
 
 /// What EC2 says the VPC is.
@@ -44,6 +46,7 @@ impl Vpc {
             public_table: route_table::public_identity(stack),
             surplus: RefCell::default(),
             lost: RefCell::default(),
+            made: RefCell::default(),
         }
     }
 
@@ -56,30 +59,61 @@ impl Vpc {
         Ok(alive.partition(|vpc| ec2::is(&self.identity, vpc.tags())))
     }
 
-    /// Chooses the one that is claimed, by its public route table; without any, all runs choose the same one.
+    /// Chooses the one that is claimed, by its public route table; without any, all runs choose the same one, but a run that has
+    /// made one itself claims that first.
     async fn choose(&self, ec2: &Ec2, mut ours: Vec<Described>) -> Result<Option<Described>> {
+        if ours.is_empty() {
+            return Ok(None);
+        }
         ours.sort_by(|one, other| one.vpc_id().cmp(&other.vpc_id()));
+        let made = self.made.borrow().clone();
         let ids = ours.iter().filter_map(|vpc| vpc.vpc_id().map(str::to_owned)).collect();
         let within = aws_sdk_ec2::types::Filter::builder().name("vpc-id").set_values(Some(ids)).build();
         let named = ec2::filter("tag:Name", &self.public_table.name);
         let tables = ec2.read.describe_route_tables().filters(within).filters(named).send().await;
         let tables = tables.answer("ec2:DescribeRouteTables")?;
         let claimed = tables.route_tables().iter().find(|table| ec2::is(&self.public_table, table.tags()));
-        let Some(claimed) = claimed.and_then(RouteTable::vpc_id) else { return Ok(ours.into_iter().next()) };
+        let Some(claimed) = claimed.and_then(RouteTable::vpc_id) else {
+            return Ok(ours.into_iter().next().filter(|_| made.is_none()));
+        };
+        // It may not be listed yet.
+        let unlisted = made.filter(|made| !ours.iter().any(|vpc| is(vpc, made)));
         let (chosen, surplus): (Vec<_>, Vec<_>) = ours.into_iter().partition(|vpc| vpc.vpc_id() == Some(claimed));
-        *self.surplus.borrow_mut() = surplus.iter().filter_map(|vpc| vpc.vpc_id().map(VpcId::from)).collect();
+        *self.surplus.borrow_mut() =
+            surplus.iter().filter_map(|vpc| vpc.vpc_id().map(VpcId::from)).chain(unlisted).collect();
         Ok(chosen.into_iter().next())
     }
 
     async fn delete_surplus(&self, ec2: &Ec2) -> Result<()> {
-        for id in self.surplus.take() {
-            let deleted = ec2.write.delete_vpc().vpc_id(id.as_str()).send().await.answer_if_found("ec2:DeleteVpc");
-            deleted.map_err(|error| {
-                error.hint(format!("the stack has another VPC; delete {id} and what is in it, then run again"))
-            })?;
+        let surplus = self.surplus.borrow().clone();
+        for id in surplus {
+            match ec2.write.delete_vpc().vpc_id(id.as_str()).send().await.answer("ec2:DeleteVpc") {
+                // It was made a moment ago, and is there although EC2 does not show it.
+                Err(error) if error.kind() == Kind::NotFound && self.made.borrow().as_ref() == Some(&id) => {
+                    return Err(error.with_kind(Kind::NotYet));
+                }
+                Err(error) if error.kind() != Kind::NotFound => {
+                    let hint = format!("the stack has another VPC; delete {id} and what is in it, then run again");
+                    return Err(error.hint(hint));
+                }
+                Ok(_) | Err(_) => {}
+            }
+            self.surplus.borrow_mut().retain(|other| *other != id);
+            self.made.borrow_mut().take_if(|made| *made == id);
             self.lost.borrow_mut().push(id);
         }
         Ok(())
+    }
+}
+
+impl Vpc {
+    fn live(&self, vpc: Described) -> Live {
+        Live {
+            id: vpc.vpc_id.unwrap_or_default().into(),
+            cidr: vpc.cidr_block.unwrap_or_default(),
+            tags: vpc.tags.unwrap_or_default(),
+            ..self.planned()
+        }
     }
 }
 
@@ -109,6 +143,11 @@ impl Resource for Vpc {
     /// Returns the VPC of that name: the stack's own, or else the only other one.
     async fn find(&self, ec2: &Ec2) -> Result<Option<Live>> {
         let (mut ours, mut others) = self.namesakes(ec2).await?;
+        if self.made.borrow().is_some() {
+            // This run's own has to be claimed first, unless another one has been.
+            let chosen = self.choose(ec2, ours).await?;
+            return Ok(chosen.map(|vpc| self.live(vpc)));
+        }
         let vpc = match (ours.len(), others.len()) {
             (0, 0 | 1) => others.pop(),
             (0, many) => {
@@ -118,30 +157,34 @@ impl Resource for Vpc {
             (1, _) => ours.pop(),
             _ => self.choose(ec2, ours).await?,
         };
-        Ok(vpc.map(|vpc| Live {
-            public_table: None,
-            id: vpc.vpc_id.unwrap_or_default().into(),
-            cidr: vpc.cidr_block.unwrap_or_default(),
-            tags: vpc.tags.unwrap_or_default(),
-        }))
+        Ok(vpc.map(|vpc| self.live(vpc)))
     }
 
     /// Creates the VPC and claims it. When the claim is lost the VPC goes again, and the engine looks for the other one.
     async fn create(&self, ec2: &Ec2) -> Result<Live> {
-        let tags = ec2::tags(&self.identity, ResourceType::Vpc);
-        let reply = ec2.write.create_vpc().cidr_block(&self.cidr).tag_specifications(tags).send().await;
-        let id = reply.answer("ec2:CreateVpc")?.vpc.and_then(|vpc| vpc.vpc_id);
-        let live = Live { id: present(id, "ec2:CreateVpc", "the VPC's id")?.into(), ..self.planned() };
+        let minutes = ec2::minutes()?;
+        let made = self.made.borrow().clone();
+        let id = match made {
+            Some(made) => made,
+            None => {
+                let tags = ec2::tags(&self.identity, ResourceType::Vpc);
+                let reply = ec2.write.create_vpc().cidr_block(&self.cidr).tag_specifications(tags).send().await;
+                let id = reply.answer("ec2:CreateVpc")?.vpc.and_then(|vpc| vpc.vpc_id);
+                present(id, "ec2:CreateVpc", "the VPC's id")?.into()
+            }
+        };
+        self.made.replace(Some(id.clone()));
+        let live = Live { id, ..self.planned() };
         let round = self.lost.borrow().len().try_into().unwrap_or(u32::MAX);
-        match claim(ec2, &self.public_table, &live.id, round).await {
+        match claim(ec2, &self.public_table, &live.id, (&minutes, round)).await {
             Ok(Claim::Won(table)) => Ok(Live { public_table: Some(*table), ..live }),
             Ok(Claim::Lost) => {
                 self.surplus.borrow_mut().push(live.id);
                 self.delete_surplus(ec2).await?;
                 Err(Error::new(Kind::Transient, "another run has made a VPC for this stack in the last minutes"))
             }
-            // The route table's own turn comes later, with the same token, and tells what is wrong.
-            Err(_) => Ok(live),
+            Err(error) if error.kind() == Kind::NotFound => Err(error.with_kind(Kind::NotYet)),
+            Err(error) => Err(error),
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use aws_sdk_ecs::types::{
     Compatibility, CpuArchitecture, NetworkMode, OsFamily, RuntimePlatform, Tag, TaskDefinition as Described,
-    TaskDefinitionField,
+    TaskDefinitionField, TaskDefinitionStatus,
 };
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::TaskDefinitionArn;
@@ -138,7 +138,31 @@ impl TaskDefinition {
         let reply = call.set_tags(Some(ecs::tags(&self.identity))).send().await.answer("ecs:RegisterTaskDefinition");
         let reply = reply.map_err(|error| refused(error, self.new_roles))?;
         let definition = present(reply.task_definition, "ecs:RegisterTaskDefinition", "the task definition")?;
-        Ok(self.live(definition, reply.tags.unwrap_or_default()))
+        let live = self.live(definition, reply.tags.unwrap_or_default());
+        let expected = base.map_or(1, |base| base.revision() + 1);
+        self.give_way(ecs, live, expected, image).await
+    }
+
+    /// Gives up a revision that another run registered at the same moment: ECS has no way to register it only once.
+    ///
+    /// The one with the lower number stays. Numbers go on after a family was deleted, so a high one alone means nothing.
+    async fn give_way(&self, ecs: &Ecs, ours: Live, expected: i32, image: &str) -> Result<Live> {
+        let Some(number) = ours.definition.as_ref().map(|ours| ours.revision()).filter(|number| *number > expected)
+        else {
+            return Ok(ours);
+        };
+        let before = format!("{}:{}", self.identity.name, number - 1);
+        let Some(theirs) = self.known.revisions.get(ecs, &before).await? else { return Ok(ours) };
+        let same = theirs.status() == Some(&TaskDefinitionStatus::Active)
+            && Form::of(&theirs, self.container()).changes(&self.form).is_empty()
+            && self::image(&theirs, self.container()) == Some(image);
+        if !same {
+            return Ok(ours);
+        }
+        let call = ecs.write.deregister_task_definition().task_definition(ours.arn.as_str());
+        call.send().await.answer("ecs:DeregisterTaskDefinition")?;
+        let arn = theirs.task_definition_arn().unwrap_or_default().into();
+        Ok(Live { arn, definition: Some(theirs), tags: ours.tags })
     }
 
     fn live(&self, definition: Described, tags: Vec<Tag>) -> Live {

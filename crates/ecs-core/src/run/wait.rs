@@ -99,9 +99,9 @@ impl<'r> Wait<'r> {
         Self { run, what, usual, patience, start: now, said: now, looks: 0 }
     }
 
-    /// Says whether the next pause comes to a progress line.
+    /// Says whether the next pause may come to a progress line; a call before it takes time as well.
     pub(super) fn speaks_next(&self) -> bool {
-        self.said.elapsed() + self.next_pause() >= SAY_EVERY
+        self.said.elapsed() + self.next_pause() * 2 >= SAY_EVERY
     }
 
     fn next_pause(&self) -> Duration {

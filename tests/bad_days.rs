@@ -1,0 +1,104 @@
+//! Bad days: what never comes up, what takes its time, and credentials that expire. Running again ends in the one right stack.
+
+use ecs_local::{Options, Weather};
+use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS};
+
+const TUTORIAL: &str = "--stack tests/stacks/tutorial.toml";
+
+fn weather(text: &str) -> Weather {
+    Weather::parse(text).expect("a weather")
+}
+
+/// What never comes up: its kind and name, AWS's code and words for it, the tool that says so, and the call that tells.
+const FAILURES: [(&str, &str, &str, &str, &str, &str); 3] = [
+    (
+        "nat-gateway",
+        "ecs-production-nat-us-east-1a",
+        "InsufficientFreeAddressesInSubnet",
+        "Subnet has insufficient free addresses to create this NAT gateway",
+        "ecs-net",
+        "DescribeNatGateways",
+    ),
+    (
+        "load-balancer",
+        "ecs-alb",
+        "failed",
+        "There are not enough IP addresses in the subnets",
+        "ecs-alb",
+        "DescribeLoadBalancers",
+    ),
+    ("database", "ecs-postgres-db", "incompatible-network", "", "ecs-db", "DescribeDBInstances"),
+];
+
+#[tokio::test]
+async fn what_never_comes_up_is_said_in_awss_words_at_once() {
+    let cloud = Cloud::start().await;
+    cloud.pipe(&TOOLS, "", TUTORIAL).await.ok();
+    let clean = cloud.inventory().await;
+    for (kind, name, code, message, tool, call) in FAILURES {
+        cloud.aws().reset().await.expect("a reset");
+        cloud.take_calls();
+        cloud.aws().set_weather(weather(&format!(
+            "[[provisioning.failure]]\nkind = '{kind}'\nname = '{name}'\ntimes = 1\ncode = '{code}'\nmessage = '{message}'"
+        )));
+        let run = cloud.shell("scripts/deploy-all.sh > /dev/null").await;
+        assert_eq!(run.code, 1, "{kind}: {}", run.stderr);
+        let said = run.stderr.lines().find(|line| line.starts_with(tool) && line.contains("error")).unwrap_or_default();
+        // Of a load balancer AWS tells a reason and no code.
+        let words = if kind == "load-balancer" { vec![name, message] } else { vec![name, code, message] };
+        for word in words {
+            assert!(said.contains(word), "{kind}: {word} is not in: {said}");
+        }
+        // It is there with its failure at the first look: nobody looks a second time.
+        let looks: Vec<_> = cloud.take_calls().into_iter().filter(|seen| seen.operation == call).collect();
+        let after = looks.iter().filter(|seen| seen.tool == tool).count();
+        assert!(after <= 2, "{kind}: {after} looks");
+
+        cloud.aws().set_weather(Weather::default());
+        if kind == "nat-gateway" {
+            // A failed NAT gateway is replaced by running again, with its address.
+            cloud.pipe(&TOOLS, "", TUTORIAL).await.ok();
+        } else {
+            // The others keep their names: they have to go first.
+            cloud.pipe(&BACKWARDS, "destroy", &format!("{TUTORIAL} --no-input")).await.ok();
+            let left = cloud.reader("tagged").await;
+            assert_eq!(left.code, 0, "{kind}, left behind: {}", left.stdout);
+            cloud.pipe(&TOOLS, "", TUTORIAL).await.ok();
+        }
+        cloud.assert_is(&clean, kind).await;
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_expire_midway_end_in_8_and_lose_nothing() {
+    let cloud = Cloud::start().await;
+    cloud.pipe(&TOOLS, "", TUTORIAL).await.ok();
+    let clean = cloud.inventory().await;
+    for after in [1, 30, 60] {
+        cloud.aws().reset().await.expect("a reset");
+        cloud.aws().set_weather(weather(&format!("[[fault]]\nafter = {after}\ndo = 'expire'")));
+        let run = cloud.shell("scripts/deploy-all.sh > /dev/null").await;
+        assert_eq!(run.code, 8, "after {after} calls: {}", run.stderr);
+        assert!(run.stderr.contains("The security token included in the request is expired"), "{}", run.stderr);
+        cloud.aws().set_weather(Weather::default());
+        cloud.pipe(&TOOLS, "", TUTORIAL).await.ok();
+        cloud.assert_is(&clean, &format!("after {after} calls")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_security_group_that_waits_names_the_interfaces_that_hold_it() {
+    // The load balancer's interfaces stay for 18 s of real time: a waiting tool speaks every 15 s.
+    let slow = weather("[provisioning]\ninterfaces = '18m'\ndatabase = '1s'\nload-balancer = '1s'\nnat-gateway = '1s'");
+    let options = Options { speed: 60.0, weather: slow, ..Options::default() };
+    let cloud = Cloud::start_with(options).await;
+    cloud.pipe(&TOOLS, "", TUTORIAL).await.ok();
+    let run = cloud.pipe(&BACKWARDS, "destroy", TUTORIAL).await.ok();
+    let waits: Vec<&str> = run.stderr.lines().filter(|line| line.contains("waiting for")).collect();
+    for (group, interface) in [("ALB-SG", "(ELB app/ecs-alb/"), ("RDS-SG", "(RDSNetworkInterface)")] {
+        let what = format!("security group {group} to be gone: still in use by eni-");
+        assert!(waits.iter().any(|line| line.contains(&what) && line.contains(interface)), "{group}: {}", run.stderr);
+    }
+    let left = cloud.reader("tagged").await;
+    assert_eq!(left.code, 0, "left behind: {}", left.stdout);
+}
