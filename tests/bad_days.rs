@@ -9,15 +9,15 @@ fn weather(text: &str) -> Weather {
     Weather::parse(text).expect("a weather")
 }
 
-/// What never comes up: its kind and name, AWS's code and words for it, the tool that says so, and the call that tells.
-const FAILURES: [(&str, &str, &str, &str, &str, &str); 3] = [
+/// What never comes up: its kind and name, AWS's code and words for it, the tool that says so, its call to make it and its call to look.
+const FAILURES: [(&str, &str, &str, &str, &str, (&str, &str)); 3] = [
     (
         "nat-gateway",
         "ecs-production-nat-us-east-1a",
         "InsufficientFreeAddressesInSubnet",
         "Subnet has insufficient free addresses to create this NAT gateway",
         "ecs-net",
-        "DescribeNatGateways",
+        ("CreateNatGateway", "DescribeNatGateways"),
     ),
     (
         "load-balancer",
@@ -25,9 +25,9 @@ const FAILURES: [(&str, &str, &str, &str, &str, &str); 3] = [
         "failed",
         "There are not enough IP addresses in the subnets",
         "ecs-alb",
-        "DescribeLoadBalancers",
+        ("CreateLoadBalancer", "DescribeLoadBalancers"),
     ),
-    ("database", "ecs-postgres-db", "incompatible-network", "", "ecs-db", "DescribeDBInstances"),
+    ("database", "ecs-postgres-db", "incompatible-network", "", "ecs-db", ("CreateDBInstance", "DescribeDBInstances")),
 ];
 
 #[tokio::test]
@@ -35,7 +35,7 @@ async fn what_never_comes_up_is_said_in_awss_words_at_once() {
     let cloud = Cloud::start().await;
     cloud.pipe(&TOOLS, "", TUTORIAL).await.ok();
     let clean = cloud.inventory().await;
-    for (kind, name, code, message, tool, call) in FAILURES {
+    for (kind, name, code, message, tool, (create, look)) in FAILURES {
         cloud.aws().reset().await.expect("a reset");
         cloud.take_calls();
         cloud.aws().set_weather(weather(&format!(
@@ -49,22 +49,21 @@ async fn what_never_comes_up_is_said_in_awss_words_at_once() {
         for word in words {
             assert!(said.contains(word), "{kind}: {word} is not in: {said}");
         }
-        // It is there with its failure at the first look: nobody looks a second time.
-        let looks: Vec<_> = cloud.take_calls().into_iter().filter(|seen| seen.operation == call).collect();
-        let after = looks.iter().filter(|seen| seen.tool == tool).count();
-        assert!(after <= 2, "{kind}: {after} looks");
+        // It shows its failure at the first look, if not in the answer to its create: nobody looks again (there are two NAT gateways).
+        let calls = cloud.take_calls();
+        let looks = calls.iter().rev().take_while(|seen| seen.operation != create);
+        let looks = looks.filter(|seen| seen.operation == look && seen.tool == tool).count();
+        assert!(looks <= 2, "{kind}: {looks} looks");
 
         cloud.aws().set_weather(Weather::default());
-        if kind == "nat-gateway" {
-            // A failed NAT gateway is replaced by running again, with its address.
-            cloud.pipe(&TOOLS, "", TUTORIAL).await.ok();
-        } else {
-            // The others keep their names: they have to go first.
-            cloud.pipe(&BACKWARDS, "destroy", &format!("{TUTORIAL} --no-input")).await.ok();
-            let left = cloud.reader("tagged").await;
-            assert_eq!(left.code, 0, "{kind}, left behind: {}", left.stdout);
-            cloud.pipe(&TOOLS, "", TUTORIAL).await.ok();
-        }
+        // A failed NAT gateway is replaced by running again, with its address. The others keep their names and have to go first.
+        let first_go = match kind {
+            "nat-gateway" => "true",
+            "load-balancer" => "ecs-svc destroy < /dev/null | ecs-alb destroy",
+            _ => "ecs-svc destroy < /dev/null | ecs-alb destroy | ecs-db destroy --skip-final-snapshot",
+        };
+        cloud.shell(first_go).await.ok();
+        cloud.pipe(&TOOLS, "", TUTORIAL).await.ok();
         cloud.assert_is(&clean, kind).await;
     }
 }

@@ -16,7 +16,7 @@ async fn a_pipe_that_was_killed_is_continued_by_running_it_again() {
     let clean = cloud.inventory().await;
     for moment in MOMENTS {
         cloud.aws().reset().await.expect("reset");
-        cloud.aws().clear_calls();
+        cloud.take_calls();
         let mut children = cloud.start_pipe(&TOOLS, "", TUTORIAL, Stdio::null);
         cloud.aws().calls_reach(moment).await;
         // Every second time the whole pipe, else one tool alone: the others then hear of it through the document.
@@ -42,7 +42,7 @@ async fn a_destroy_that_was_killed_is_continued_by_running_it_again() {
     let cloud = Cloud::start().await;
     for moment in [5, 25, 45] {
         cloud.pipe(&TOOLS, "", TUTORIAL).await.ok();
-        cloud.aws().clear_calls();
+        cloud.take_calls();
         let mut doomed = cloud.command("bash");
         let rest = BACKWARDS[1..].iter().map(|tool| format!(" | {tool} destroy")).collect::<String>();
         doomed.args(["-c", &format!("ecs-svc destroy {TUTORIAL} --no-input{rest} > /dev/null")]);

@@ -18,9 +18,6 @@ use tokio::task::JoinSet;
 use case::{Case, Fault, Verdict};
 use cloud::Ground;
 
-/// How many pairs of a create and a destroy are tried unless all are.
-const SAMPLE: usize = 42;
-
 /// After how many pairs a line says that it lives.
 const SAY_EVERY: usize = 10;
 
@@ -33,6 +30,9 @@ struct Arguments {
     /// Try every fault on every call, not a sample
     #[arg(long)]
     all: bool,
+    /// Try about so many pairs, evenly chosen
+    #[arg(long, default_value_t = 42, value_name = "PAIRS", conflicts_with = "all")]
+    sample: usize,
     /// Try so many pairs at the same time [default: one for each processor]
     #[arg(long, short)]
     jobs: Option<NonZero<usize>>,
@@ -58,7 +58,7 @@ async fn main() -> ExitCode {
     let creates: Vec<Case> = cases("create", &creates).into_iter().filter(only).collect();
     let destroys: Vec<Case> = cases("destroy", &destroys).into_iter().filter(only).collect();
     let every = pairs(&creates, &destroys);
-    let chosen = if arguments.all { every.clone() } else { sample(&every) };
+    let chosen = if arguments.all { every.clone() } else { sample(&every, arguments.sample) };
     eprintln!(
         "{} creates and {} destroys with a fault each; trying {} of {} pairs",
         creates.len(),
@@ -143,8 +143,8 @@ fn pairs(creates: &[Case], destroys: &[Case]) -> Vec<Pair> {
 }
 
 /// An even choice: the step has no divisor in common with the number of faults, so every fault comes up.
-fn sample(pairs: &[Pair]) -> Vec<Pair> {
-    let mut step = (pairs.len() / SAMPLE).max(1);
+fn sample(pairs: &[Pair], wanted: usize) -> Vec<Pair> {
+    let mut step = (pairs.len() / wanted.max(1)).max(1);
     while gcd(step, Fault::ALL.len()) > 1 {
         step += 1;
     }

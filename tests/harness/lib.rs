@@ -1,8 +1,12 @@
 //! Runs the shipped programs against a local AWS, and reads AWS's side with boto3, which shares no code with them.
 
+pub mod policy;
+
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use ecs_local::{Call, LocalAws, Options};
 use serde_json::Value;
@@ -48,9 +52,13 @@ impl Outcome {
 }
 
 /// A local AWS for one test.
+///
+/// When it goes, every call that was made must have been one that the caller's own `policy` allows.
 #[derive(Debug)]
 pub struct Cloud {
     aws: LocalAws,
+    /// Tools and the actions that they used
+    used: Mutex<BTreeSet<(String, String)>>,
 }
 
 impl Cloud {
@@ -68,7 +76,7 @@ impl Cloud {
     /// When it does not start.
     pub async fn start_with(options: Options) -> Self {
         let aws = LocalAws::start(options).await.unwrap_or_else(|error| panic!("no local AWS: {error}"));
-        Self { aws }
+        Self { aws, used: Mutex::default() }
     }
 
     /// Returns the local AWS itself.
@@ -179,7 +187,20 @@ impl Cloud {
     pub fn take_calls(&self) -> Vec<Call> {
         let calls = self.aws.calls();
         self.aws.clear_calls();
+        let ours = calls.iter().filter(|call| TOOLS.contains(&call.tool.as_str()));
+        let ours = ours.map(|call| (call.tool.clone(), format!("{}:{}", call.service, call.operation)));
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).extend(ours);
         calls
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        self.take_calls();
+        if !std::thread::panicking() {
+            let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
+            policy::check(&used);
+        }
     }
 }
 

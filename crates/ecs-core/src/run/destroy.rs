@@ -1,10 +1,12 @@
 //! A destroy: walks the description, remembers what exists, and deletes it in the opposite order.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{LocalBoxFuture, join_all};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::wait::{Tries, Wait};
 use super::{Held, Mode, Run, doing, label};
@@ -12,6 +14,9 @@ use crate::document::{Arrival, End};
 use crate::error::{All as _, Error, Kind, Result};
 use crate::resource::Resource;
 use crate::tag::Owner;
+
+/// How often a deletion that is refused asks what stands in its way: more often than it says so.
+const ASK_EVERY: Duration = Duration::from_secs(6);
 
 /// Something that exists and is to be deleted.
 pub(super) struct Found {
@@ -161,7 +166,7 @@ impl Run<'_> {
         let what = format!("{} to be gone", label(&*resource));
         let mut wait = Wait::new(self, what, R::USUAL, R::PATIENCE);
         let mut tries = Tries::new(self);
-        let mut users = Vec::new();
+        let (mut users, mut asked) = (Vec::new(), Instant::now());
         let deleting = |error: Error| error.doing(doing("deleting", &*resource));
         loop {
             self.stop.check()?;
@@ -169,8 +174,9 @@ impl Run<'_> {
                 Ok(()) => break,
                 Err(error) if error.kind() == Kind::NotFound => break,
                 Err(error) if error.kind() == Kind::InUse => {
-                    if wait.speaks_next() {
+                    if asked.elapsed() >= ASK_EVERY {
                         users = resource.users(&api, &live).await.map_err(deleting)?;
+                        asked = Instant::now();
                     }
                     let state = match users.as_slice() {
                         [] => format!("still in use ({})", error.message()),

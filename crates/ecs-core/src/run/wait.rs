@@ -99,15 +99,6 @@ impl<'r> Wait<'r> {
         Self { run, what, usual, patience, start: now, said: now, looks: 0 }
     }
 
-    /// Says whether the next pause may come to a progress line; a call before it takes time as well.
-    pub(super) fn speaks_next(&self) -> bool {
-        self.said.elapsed() + self.next_pause() * 2 >= SAY_EVERY
-    }
-
-    fn next_pause(&self) -> Duration {
-        if self.looks == 0 { FIRST_LOOK } else { (self.start.elapsed() / 20).clamp(POLL.0, POLL.1) }
-    }
-
     /// Sleeps until the next look: a twentieth of the time waited so far, so that the end is noticed within 5 per cent.
     ///
     /// # Errors
@@ -121,7 +112,7 @@ impl<'r> Wait<'r> {
             )
             .hint("it goes on without us; run the same line again to go on waiting"));
         }
-        let mut left = self.next_pause();
+        let mut left = if self.looks == 0 { FIRST_LOOK } else { (waited / 20).clamp(POLL.0, POLL.1) };
         self.looks += 1;
         while left > Duration::ZERO {
             let quiet = SAY_EVERY.saturating_sub(self.said.elapsed());
