@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Times the tutorial stack: cold create, a second run with nothing to do, destroy; by the tools and by plain AWS CLI calls
-# in bash (tests/bash/), in turn against one local AWS, without and with 50 ms for every call.
+# in bash (tests/bash/), in turn against one local AWS, without and with 50 ms for every call. Then a cold create with AWS's
+# usual waiting times, against the longest chain of dependent waits; and each program's start and memory.
 #
 #   scripts/bench.sh [ROUNDS]       default: 3; prints medians, ratios and numbers of API calls
 #
@@ -8,7 +9,7 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$(dirname "$0")/lib.sh"
-[[ ${1:-} != -h && ${1:-} != --help ]] || { sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0; }
+[[ ${1:-} != -h && ${1:-} != --help ]] || { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0; }
 rounds=${1:-3}
 [[ $rounds =~ ^[1-9][0-9]*$ ]] || { say "${0##*/}: error: ROUNDS must be a whole number, not '$rounds'"; exit 2; }
 find_programs
@@ -43,6 +44,19 @@ for latency in 0ms 50ms; do
             '{ printf "%-10s %10.2f s %10.2f s %7.1fx %12d %12d\n", phase, $1, $3, $3 / $1, $2, $4 }'
     done
 done
+
+# A cold create with AWS's usual waiting times, one second for ten: against the longest chain of dependent waits.
+speed=10
+printf '[provisioning]\nnat-gateway = "90s"\nload-balancer = "150s"\ndatabase = "420s"\n' > "$work/weather.toml"
+printf '\ncold create with usual waiting times\n'
+# shellcheck disable=SC2016 # the inner shell expands these
+ecs-local -q --python "$python" --speed "$speed" --weather "$work/weather.toml" --record "$work/record" -- bash -c '
+    set -o pipefail
+    begin=$(date +%s.%N)
+    { ecs-net | ecs-sg | ecs-iam | ecs-ecr | ecs-db | ecs-alb | ecs-svc; } < /dev/null > /dev/null 2> "$4" || exit
+    seconds=$(awk -v begin="$begin" -v end="$(date +%s.%N)" "BEGIN { print end - begin }")
+    "$0" "$1/tests/critical_path.py" "$2" "$3" "$seconds" "$5"
+' "$python" "$root" "$work/weather.toml" "$work/record" "$work/log" "$speed" || { tail -n 40 "$work/log" >&2; fail "a run failed"; }
 
 # Start-up and memory, each program by itself: --version, then its part of a cold create.
 printf '\n%-8s %14s %14s\n' program "start (ms)" "peak (MB)"

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Runs every check of the project: format, lints, scripts, tests against the local AWS, documentation, licences.
 # Installs what it needs into the project; on Debian and Ubuntu it says which package is missing.
+#
+#   scripts/test.sh [--all]         --all: every fault on every call, not a sample; takes an hour or more
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$(dirname "$0")/lib.sh"
+[[ $# -eq 0 || $* == --all ]] || { sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 cd "$root"
 check_compiler
 make_venv
@@ -29,11 +32,18 @@ step build
 cargo build --workspace --all-targets --locked
 
 step tests
+rm -rf "${CARGO_TARGET_DIR:-target}/used-actions"
 if cargo nextest --version > /dev/null 2>&1; then
     cargo nextest run --workspace --locked --no-fail-fast
 else
     cargo test --workspace --locked --no-fail-fast
 fi
+
+step policies
+"${CARGO_TARGET_DIR:-target}/debug/unused-actions"
+
+step faults
+"${CARGO_TARGET_DIR:-target}/debug/faults" "$@"
 
 step documentation
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked

@@ -1,7 +1,7 @@
 //! Bad days: what never comes up, what takes its time, and credentials that expire. Running again ends in the one right stack.
 
 use ecs_local::{Options, Weather};
-use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS};
+use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS, root};
 
 const TUTORIAL: &str = "--stack tests/stacks/tutorial.toml";
 
@@ -100,4 +100,25 @@ async fn a_security_group_that_waits_names_the_interfaces_that_hold_it() {
     }
     let left = cloud.reader("tagged").await;
     assert_eq!(left.code, 0, "left behind: {}", left.stdout);
+}
+
+#[tokio::test]
+async fn a_day_on_which_everything_goes_wrong_ends_in_the_same_stack() {
+    let cloud = Cloud::start_with(Options::default()).await;
+    cloud.pipe(&TOOLS, "", TUTORIAL).await.ok();
+    let clean = cloud.inventory().await;
+    cloud.aws().reset().await.expect("a reset");
+    let bad = Weather::read(&root().join("tests/weather/bad-day.toml")).expect("the example");
+    cloud.aws().set_weather(bad);
+    let mut said = Vec::new();
+    while said.len() < 10 {
+        let run = cloud.pipe(&TOOLS, "", TUTORIAL).await;
+        said.push(run.stderr);
+        if run.code == 0 {
+            break;
+        }
+    }
+    assert!(said.len() < 10, "never done: {}", said.concat());
+    cloud.aws().set_weather(Weather::default());
+    cloud.assert_is(&clean, &format!("after {} runs", said.len())).await;
 }

@@ -25,6 +25,7 @@ const EXAMPLES: &str = "\
 Examples:
   ecs-local -- scripts/deploy-all.sh          run a script against a local AWS
   ecs-local --speed 0 --record calls.jsonl -- sh -c 'ecs-net | ecs-sg'
+  ecs-local --weather tests/weather/bad-day.toml -- scripts/deploy-all.sh
   ecs-local --port 4566 > env.sh &           keep one up; then: . ./env.sh
 
 Exit code: the command's own; 128 and the signal's number when it died by one;

@@ -102,6 +102,16 @@ async fn a_slow_answer_is_whole() {
     assert_eq!((end, role), (None, true));
 }
 
+#[test]
+fn the_examples_are_weather() {
+    let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/weather");
+    let files: Vec<_> = std::fs::read_dir(examples).expect("examples").flatten().map(|file| file.path()).collect();
+    assert!(files.len() >= 3, "{files:?}");
+    for file in files {
+        assert_ne!(Weather::read(&file).expect("a weather"), Weather::default(), "{}", file.display());
+    }
+}
+
 #[tokio::test]
 async fn buckets_run_dry() {
     let aws = start().await;
