@@ -9,7 +9,7 @@ use super::json::{list, text};
 use super::launch::NO_CAPACITY;
 use super::scheduler::FIRST_WAIT;
 use super::task::Reason;
-use crate::weather::{Happening, Misfortune, Weather};
+use crate::weather::{Happening, Misfortune, Weather, pattern};
 
 /// How often each misfortune has struck, in the order of the weather. Another weather begins anew.
 #[derive(Clone, Debug, Default)]
@@ -30,8 +30,11 @@ impl Region {
         let images: Vec<&str> = list(content, "containerDefinitions").iter().filter_map(|c| text(c, "image")).collect();
         let applies = |(index, misfortune): &(usize, &Misfortune)| {
             (misfortune.happens != Happening::NoCapacity) == placed
-                && matches(&misfortune.service, name)
-                && misfortune.image.as_ref().is_none_or(|pattern| images.iter().any(|image| matches(pattern, image)))
+                && pattern::matches(&misfortune.service, name)
+                && misfortune
+                    .image
+                    .as_ref()
+                    .is_none_or(|wanted| images.iter().any(|image| pattern::matches(wanted, image)))
                 && misfortune.times.is_none_or(|times| self.struck.times[*index] < times)
         };
         let (index, misfortune) = self.weather.misfortunes.iter().enumerate().find(applies)?;
@@ -60,28 +63,5 @@ impl Region {
         // The circuit breaker may have ended this deployment meanwhile.
         let given_up = self.services[index].deployments.get(position).is_none_or(|deployment| deployment.id != id);
         if given_up { 0 } else { starts - i64::try_from(refused).unwrap_or(starts) }
-    }
-}
-
-/// Whether a text is what a pattern says; `*` stands for anything.
-fn matches(pattern: &str, text: &str) -> bool {
-    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(text) = text.strip_prefix(start) else { return false };
-    // The rest of the pattern may begin anywhere in what is left.
-    text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|at| matches(rest, &text[at..]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_star_is_anything() {
-        for (pattern, text) in [("web", "web"), ("*", ""), ("*", "web"), ("w*b", "wb"), ("*/web:*", "a/b/web:2")] {
-            assert!(matches(pattern, text), "{pattern} {text}");
-        }
-        for (pattern, text) in [("web", "web2"), ("w*b", "w"), ("*/web:2", "a/web:3"), ("", "web")] {
-            assert!(!matches(pattern, text), "{pattern} {text}");
-        }
     }
 }

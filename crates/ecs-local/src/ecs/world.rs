@@ -18,9 +18,9 @@ use crate::answer::{Answer, text, texts};
 use crate::call::Request;
 use crate::clock::Clock;
 use crate::cloudwatch::Alarms;
-use crate::iam;
 use crate::upstream::Upstream;
 use crate::weather::Sky;
+use crate::{elasticloadbalancing, iam};
 
 /// Draining of a target group whose attributes do not say: ELBv2's default, in seconds.
 const DEREGISTRATION_DELAY: f64 = 300.0;
@@ -313,8 +313,8 @@ async fn ask(question: &Question, region: &str, outside: Outside<'_>) -> Option<
         }
         Question::TargetGroup(arn) => {
             let form = [("Action", "DescribeTargetGroups"), ("TargetGroupArns.member.1", arn)];
-            let xml = upstream.query("elasticloadbalancing", region, "2015-12-01", &form).await.ok()?;
-            let attached = text(&xml, "LoadBalancerArns").is_some_and(|arns| arns.contains("<member>"));
+            upstream.query("elasticloadbalancing", region, "2015-12-01", &form).await.ok()?;
+            let attached = elasticloadbalancing::forwards(upstream, region, arn).await;
             let form = [("Action", "DescribeTargetGroupAttributes"), ("TargetGroupArn", arn)];
             let xml = upstream.query("elasticloadbalancing", region, "2015-12-01", &form).await.ok()?;
             let attributes = texts(&xml, "member").into_iter();

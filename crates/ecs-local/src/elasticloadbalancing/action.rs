@@ -34,7 +34,7 @@ pub(super) async fn check(proxy: &Proxy, region: &str, actions: &[Form<'_>], bal
         // moto keeps load balancers there that have long stopped to forward: so it is only a hint.
         let noted = text(&xml, "LoadBalancerArns").map(|arns| texts(arns, "member")).unwrap_or_default();
         if noted.iter().any(|noted| *noted != balancer) {
-            let routes = routes::all(proxy, region).await;
+            let routes = routes::all(&proxy.upstream, region).await;
             if routes.iter().any(|route| route.target_group == arn && route.balancer != balancer) {
                 let message =
                     format!("The following target groups cannot be associated with more than one load balancer: {arn}");

@@ -10,6 +10,8 @@ mod taken;
 mod target_group;
 mod target_health;
 
+pub(crate) use routes::forwards;
+
 use self::provisioning::Provisioning;
 use crate::answer::Answer;
 use crate::call::Request;
