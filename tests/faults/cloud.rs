@@ -137,8 +137,8 @@ impl Ground {
         }
         // 1 and 7 are what the tools have for such a day; 137 is the kill; 141 a pipe whose reader was killed.
         let usual: &[i32] = match case.fault {
-            // A tool may see the end of its input before the signal.
-            Fault::Interrupted => &[0, 7, 130],
+            // A tool may see the end of its input, or of its reader, before the signal.
+            Fault::Interrupted => &[0, 7, 130, 141],
             Fault::KilledBefore | Fault::KilledAfter => &[0, 1, 7, 137, 141],
             Fault::Lost | Fault::Cut | Fault::Error500 | Fault::Throttled | Fault::Reset => &[0, 1, 7],
         };

@@ -72,11 +72,11 @@ impl Run<'_> {
         let held = Held { live: live.clone(), resource: Rc::clone(resource), new: false };
         let mut owner = resource.owner(&live);
         if owner == Owner::Unread {
-            owner = match resource.read_owner(api, &live).await {
+            owner = match self.read_owner(api, resource, &live).await {
                 Ok(owner) => owner,
                 // Another destroy of this stack was faster.
                 Err(error) if error.kind() == Kind::NotFound => return Ok((held, None)),
-                Err(error) => return Err(error.doing(doing("reading", &**resource))),
+                Err(error) => return Err(error),
             };
         }
         let label = format!("{} ({})", label(&**resource), resource.id(&live));
@@ -175,7 +175,12 @@ impl Run<'_> {
                 Err(error) if error.kind() == Kind::NotFound => break,
                 Err(error) if error.kind() == Kind::InUse => {
                     if asked.elapsed() >= ASK_EVERY {
-                        users = resource.users(&api, &live).await.map_err(deleting)?;
+                        match resource.users(&api, &live).await {
+                            Ok(found) => users = found,
+                            // The next look may tell.
+                            Err(error) if self.may_pass(&error) => {}
+                            Err(error) => return Err(deleting(error)),
+                        }
                         asked = Instant::now();
                     }
                     let state = match users.as_slice() {

@@ -439,6 +439,20 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Reads whose a resource is, again where only the moment is bad.
+    async fn read_owner<R: Resource>(&self, api: &R::Api, resource: &Rc<R>, live: &R::Live) -> Result<Owner> {
+        let mut tries = Tries::new(self);
+        loop {
+            match self.stop.or(resource.read_owner(api, live)).await? {
+                Ok(owner) => return Ok(owner),
+                Err(error) if self.may_pass(&error) && error.kind() != Kind::Transient => {
+                    tries.again(error, &**resource, "reading").await?;
+                }
+                Err(error) => return Err(error.doing(doing("reading", &**resource))),
+            }
+        }
+    }
+
     /// Sorts the differences: refuses what cannot be done, reports what is somebody else's, returns the rest.
     fn wanted_changes<R: Resource>(&self, resource: &R, live: &R::Live) -> Result<Vec<Change>> {
         let mut wanted = Vec::new();
@@ -476,7 +490,7 @@ impl<'a> Run<'a> {
             if !touch && !self.wishes.adopt {
                 return Ok(());
             }
-            owner = resource.read_owner(api, live).await.map_err(|error| error.doing(doing("reading", &**resource)))?;
+            owner = self.read_owner(api, resource, live).await?;
         }
         let label = format!("{} ({})", label(&**resource), resource.id(live));
         match owner {
