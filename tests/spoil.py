@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Does to a deployed tutorial stack what people do by hand; independent of the tools, as reader.py is.
 
-    spoil.py values        change what can be changed in place, on each kind of resource
-    spoil.py tags          take the stack's tag off one resource of each kind that is known by its name
-    spoil.py additions     put other things beside the stack's: a rule, a listener, a security group
-    spoil.py certificate   import a certificate, and print its ARN
-    spoil.py interface     put a network interface into a private subnet, and print its id
+    spoil.py values           change what can be changed in place, on each kind of resource
+    spoil.py parameters       change two parameters
+    spoil.py tags KIND...     take the stack's tag off one resource of each of these kinds
+    spoil.py additions        put other things beside the stack's: a rule, a listener, a security group
+    spoil.py certificate      import a certificate, and print its ARN
+    spoil.py interface        put a network interface into a private subnet, and print its id
+
+Several verbs run one after the other; `tags` comes last.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import boto3
 
 TAG = "ecs-pipe:stack"
 CLUSTER = "ecs-production-cluster"
-PARAMETERS = ("/ecs/backend/DB_HOST", "/ecs/backend/DB_PASSWORD", "/ecs/backend/FRONTEND_URL")
+PARAMETERS = ("/ecs/backend/DB_PORT", "/ecs/backend/FRONTEND_URL")
 
 ec2, iam, ecr, rds, ssm, elb, ecs, logs, acm = (
     boto3.client(name) for name in ("ec2", "iam", "ecr", "rds", "ssm", "elbv2", "ecs", "logs", "acm")
@@ -34,6 +37,14 @@ def named(name: str) -> list[dict[str, str]]:
 def subnet_ids(kind: str) -> list[str]:
     """Returns the ids of the public or the private subnets."""
     return [one["SubnetId"] for one in ec2.describe_subnets(Filters=named(f"*-{kind}-*"))["Subnets"]]
+
+
+def association_of(subnet: str) -> tuple[str, str]:
+    """Returns the ids of a subnet's route table and of its association."""
+    tables = ec2.describe_route_tables(Filters=[{"Name": "association.subnet-id", "Values": [subnet]}])
+    associations = tables["RouteTables"][0]["Associations"]
+    association = next(one for one in associations if one.get("SubnetId") == subnet)
+    return association["RouteTableId"], association["RouteTableAssociationId"]
 
 
 def group_id(name: str) -> str:
@@ -76,12 +87,9 @@ def path(pattern: str) -> list[dict[str, Any]]:
 
 def values() -> None:
     """Changes values."""
-    tables = ec2.describe_route_tables(Filters=[{"Name": "association.subnet-id", "Values": subnet_ids("public")}])
-    private = ec2.describe_route_tables(Filters=[{"Name": "association.subnet-id", "Values": subnet_ids("private")[:1]}])
-    association = tables["RouteTables"][0]["Associations"][0]["RouteTableAssociationId"]
-    ec2.replace_route_table_association(
-        AssociationId=association, RouteTableId=private["RouteTables"][0]["RouteTableId"]
-    )
+    _, association = association_of(subnet_ids("public")[0])
+    table, _ = association_of(subnet_ids("private")[0])
+    ec2.replace_route_table_association(AssociationId=association, RouteTableId=table)
     web = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80}
     web["IpRanges"] = [{"CidrIp": "0.0.0.0/0", "Description": "by hand"}]
     ec2.update_security_group_rule_descriptions_ingress(GroupId=group_id("ALB-SG"), IpPermissions=[web])
@@ -109,8 +117,9 @@ def values() -> None:
     elb.set_subnets(LoadBalancerArn=load_balancer(), Subnets=subnet_ids("private"))
     elb.set_ip_address_type(LoadBalancerArn=load_balancer(), IpAddressType="dualstack")
     attribute = {"Key": "deregistration_delay.timeout_seconds", "Value": "5"}
-    elb.modify_target_group_attributes(TargetGroupArn=target_group("frontend-tg"), Attributes=[attribute])
+    elb.modify_target_group_attributes(TargetGroupArn=target_group("backend-tg"), Attributes=[attribute])
 
+    logs.put_retention_policy(logGroupName="/ecs/backend", retentionInDays=1)
     ecs.update_cluster_settings(cluster=CLUSTER, settings=[{"name": "containerInsights", "value": "enhanced"}])
     ecs.update_service(
         cluster=CLUSTER, service="frontend-service", desiredCount=1, healthCheckGracePeriodSeconds=5
@@ -126,27 +135,58 @@ def values() -> None:
     )
 
 
-def tags() -> None:
-    """Takes the stack's tag off."""
-    vpc = ec2.describe_vpcs(Filters=named("ecs-production-vpc"))["Vpcs"][0]["VpcId"]
-    ec2.delete_tags(Resources=[vpc, subnet_ids("public")[0], group_id("ECS-SG")], Tags=[{"Key": TAG}])
-    iam.untag_role(RoleName="backendTaskRole", TagKeys=[TAG])
-    repository = ecr.describe_repositories(repositoryNames=["backend-repo"])["repositories"][0]["repositoryArn"]
-    ecr.untag_resource(resourceArn=repository, tagKeys=[TAG])
-    instance = rds.describe_db_instances(DBInstanceIdentifier="ecs-postgres-db")["DBInstances"][0]
-    subnet_group = rds.describe_db_subnet_groups(DBSubnetGroupName="ecs-db-subnet-group")["DBSubnetGroups"][0]
-    for arn in (instance["DBInstanceArn"], subnet_group["DBSubnetGroupArn"]):
-        rds.remove_tags_from_resource(ResourceName=arn, TagKeys=[TAG])
+def parameters() -> None:
+    """Changes parameters, which counts their versions up."""
     for name in PARAMETERS:
-        ssm.remove_tags_from_resource(ResourceType="Parameter", ResourceId=name, TagKeys=[TAG])
-    for arn in (load_balancer(), target_group("backend-tg"), listener(), rule()):
-        elb.remove_tags(ResourceArns=[arn], TagKeys=[TAG])
-    cluster = ecs.describe_clusters(clusters=[CLUSTER])["clusters"][0]["clusterArn"]
-    service = ecs.describe_services(cluster=CLUSTER, services=["backend-service"])["services"][0]
-    for arn in (cluster, service["serviceArn"], service["taskDefinition"]):
-        ecs.untag_resource(resourceArn=arn, tagKeys=[TAG])
-    group = logs.describe_log_groups(logGroupNamePrefix="/ecs/backend")["logGroups"][0]["arn"]
-    logs.untag_resource(resourceArn=group.removesuffix(":*"), tagKeys=[TAG])
+        ssm.put_parameter(Name=name, Value="by hand", Overwrite=True)
+
+
+def untag(kind: str) -> None:
+    """Takes the stack's tag off one resource."""
+    match kind:
+        case "vpc":
+            ids = [one["VpcId"] for one in ec2.describe_vpcs(Filters=named("ecs-production-vpc"))["Vpcs"]]
+            ec2.delete_tags(Resources=ids, Tags=[{"Key": TAG}])
+        case "subnet":
+            ec2.delete_tags(Resources=subnet_ids("public")[:1], Tags=[{"Key": TAG}])
+        case "security-group":
+            ec2.delete_tags(Resources=[group_id("ECS-SG")], Tags=[{"Key": TAG}])
+        case "role":
+            iam.untag_role(RoleName="backendTaskRole", TagKeys=[TAG])
+        case "repository":
+            found = ecr.describe_repositories(repositoryNames=["backend-repo"])["repositories"][0]
+            ecr.untag_resource(resourceArn=found["repositoryArn"], tagKeys=[TAG])
+        case "db-subnet-group":
+            found = rds.describe_db_subnet_groups(DBSubnetGroupName="ecs-db-subnet-group")["DBSubnetGroups"][0]
+            rds.remove_tags_from_resource(ResourceName=found["DBSubnetGroupArn"], TagKeys=[TAG])
+        case "db-instance":
+            found = rds.describe_db_instances(DBInstanceIdentifier="ecs-postgres-db")["DBInstances"][0]
+            rds.remove_tags_from_resource(ResourceName=found["DBInstanceArn"], TagKeys=[TAG])
+        case "parameters":
+            for name in (*PARAMETERS, "/ecs/backend/DB_PASSWORD"):
+                ssm.remove_tags_from_resource(ResourceType="Parameter", ResourceId=name, TagKeys=[TAG])
+        case "load-balancer":
+            elb.remove_tags(ResourceArns=[load_balancer()], TagKeys=[TAG])
+        case "target-group":
+            elb.remove_tags(ResourceArns=[target_group("backend-tg")], TagKeys=[TAG])
+        case "listener":
+            elb.remove_tags(ResourceArns=[listener()], TagKeys=[TAG])
+        case "rule":
+            elb.remove_tags(ResourceArns=[rule()], TagKeys=[TAG])
+        case "cluster":
+            found = ecs.describe_clusters(clusters=[CLUSTER])["clusters"][0]
+            ecs.untag_resource(resourceArn=found["clusterArn"], tagKeys=[TAG])
+        case "service":
+            found = ecs.describe_services(cluster=CLUSTER, services=["backend-service"])["services"][0]
+            ecs.untag_resource(resourceArn=found["serviceArn"], tagKeys=[TAG])
+        case "task-definition":
+            found = ecs.describe_task_definition(taskDefinition="backend-task")["taskDefinition"]
+            ecs.untag_resource(resourceArn=found["taskDefinitionArn"], tagKeys=[TAG])
+        case "log-group":
+            found = logs.describe_log_groups(logGroupNamePrefix="/ecs/backend")["logGroups"][0]
+            logs.untag_resource(resourceArn=found["arn"].removesuffix(":*"), tagKeys=[TAG])
+        case _:
+            sys.exit(f"no such kind: {kind}")
 
 
 def additions() -> None:
@@ -185,7 +225,20 @@ def interface() -> None:
     print(made["NetworkInterface"]["NetworkInterfaceId"])
 
 
-VERBS = {one.__name__: one for one in (values, tags, additions, certificate, interface)}
+VERBS = {one.__name__: one for one in (values, parameters, additions, certificate, interface)}
+
+
+def main() -> None:
+    """Runs the verbs."""
+    arguments = sys.argv[1:]
+    while arguments:
+        verb = arguments.pop(0)
+        if verb == "tags":
+            for kind in arguments:
+                untag(kind)
+            return
+        VERBS[verb]()
+
 
 if __name__ == "__main__":
-    VERBS[sys.argv[1]]()
+    main()
