@@ -99,8 +99,8 @@ const UNTAGGED: [(&str, &[(&str, &str)]); 3] = [
         &[
             ("ecs-net", "VPC ecs-production-vpc"),
             ("ecs-sg", "security group ECS-SG"),
-            ("ecs-iam", "role backendTaskRole"),
-            ("ecs-ecr", "repository backend-repo"),
+            ("ecs-iam", "IAM role backendTaskRole"),
+            ("ecs-ecr", "ECR repository backend-repo"),
             ("ecs-db", "DB subnet group ecs-db-subnet-group"),
             ("ecs-alb", "load balancer ecs-alb"),
             ("ecs-alb", "target group backend-tg"),

@@ -69,10 +69,15 @@ def listener() -> str:
     return str(next(one["ListenerArn"] for one in listeners if one["Port"] == 80))
 
 
+def the_rule() -> dict[str, Any]:
+    """Returns the rule beside the default one."""
+    rules: list[dict[str, Any]] = elb.describe_rules(ListenerArn=listener())["Rules"]
+    return next(one for one in rules if not one["IsDefault"])
+
+
 def rule() -> str:
-    """Returns the ARN of the rule beside the default one."""
-    rules = elb.describe_rules(ListenerArn=listener())["Rules"]
-    return str(next(one["RuleArn"] for one in rules if not one["IsDefault"]))
+    """Returns that rule's ARN."""
+    return str(the_rule()["RuleArn"])
 
 
 def forward(name: str) -> list[dict[str, Any]]:
@@ -113,7 +118,8 @@ def values() -> None:
 
     elb.modify_listener(ListenerArn=listener(), DefaultActions=forward("backend-tg"))
     elb.modify_rule(RuleArn=rule(), Conditions=path("/wrong/*"))
-    elb.set_rule_priorities(RulePriorities=[{"RuleArn": rule(), "Priority": 7}])
+    if the_rule()["Priority"] != "7":
+        elb.set_rule_priorities(RulePriorities=[{"RuleArn": rule(), "Priority": 7}])
     elb.set_subnets(LoadBalancerArn=load_balancer(), Subnets=subnet_ids("private"))
     elb.set_ip_address_type(LoadBalancerArn=load_balancer(), IpAddressType="dualstack")
     attribute = {"Key": "deregistration_delay.timeout_seconds", "Value": "5"}
