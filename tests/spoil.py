@@ -208,6 +208,7 @@ def additions() -> None:
 
 def certificate() -> None:
     """Imports a certificate."""
+    # It comes with moto, and only this verb needs it.
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

@@ -28,8 +28,8 @@ const ECS_PASSES: &str = "asked for by RegisterTaskDefinition with roles: \
                           https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html";
 const ECS_ROLES: &str = "the first cluster and the first scalable target of an account make roles: \
                          https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using-service-linked-roles.html";
-const SCALING_TAGS: &str = "asked for by RegisterScalableTarget with tags: https://docs.aws.amazon.com/autoscaling/\
-                            application/APIReference/API_RegisterScalableTarget.html";
+const SCALING_TAGS: &str = "asked for by RegisterScalableTarget with tags: \
+    https://docs.aws.amazon.com/autoscaling/application/userguide/resource-tagging-support.html";
 const SCALING_ALARMS: &str = "what Application Auto Scaling does in the name of whoever puts a target tracking policy: \
     https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_id-based-policy-examples.html";
 
