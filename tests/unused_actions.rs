@@ -1,6 +1,8 @@
 //! Lists the actions of the tools' policies that no test has used, but for those that AWS checks on its own side, from the
 //! notes that the tests leave: run it after them.
 
+#![expect(clippy::print_stdout, reason = "its report is its output")]
+
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
