@@ -9,6 +9,61 @@ use serde_json::Value;
 
 use crate::{programs, root};
 
+// Why AWS checks an action that no call of a tool shows.
+const RDS_NETWORK: &str = "RDS looks it up in the caller's name until its own role exists: AWS's knowledge centre, \
+                           \"How do I give IAM users least privileges on RDS\"";
+const RDS_PASSWORD: &str = "what RDS asks of the caller when it is to keep the password: \
+                            https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-secrets-manager.html";
+const RDS_SNAPSHOT: &str = "asked for by DeleteDBInstance with a final snapshot: \
+                            https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DeleteDBInstance.html";
+const RDS_ROLE: &str = "the account's first instance makes RDS's role: \
+                        https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAM.ServiceLinkedRoles.html";
+const SECURE_STRINGS: &str = "Parameter Store uses the key in the caller's name: \
+                              https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html";
+const ELB_NETWORK: &str = "ELB looks it up in the caller's name: \
+                           https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-permissions.html";
+const ELB_ROLE: &str = "the account's first load balancer makes ELB's role: \
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-service-linked-roles.html";
+const ECS_PASSES: &str = "asked for by RegisterTaskDefinition with roles: \
+                          https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html";
+const ECS_ROLES: &str = "the first cluster and the first scalable target of an account make roles: \
+                         https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using-service-linked-roles.html";
+const SCALING_TAGS: &str = "asked for by RegisterScalableTarget with tags: \
+    https://docs.aws.amazon.com/autoscaling/application/userguide/resource-tagging-support.html";
+const SCALING_ALARMS: &str = "what Application Auto Scaling does in the name of whoever puts a target tracking policy: \
+    https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_id-based-policy-examples.html";
+
+/// Tools, the actions of their policies that AWS checks on its own side, and why: no test can see them used.
+pub const CHECKED_BY_AWS: &[(&str, &str, &str)] = &[
+    ("ecs-db", "ec2:DescribeAccountAttributes", RDS_NETWORK),
+    ("ecs-db", "ec2:DescribeAvailabilityZones", RDS_NETWORK),
+    ("ecs-db", "ec2:DescribeInternetGateways", RDS_NETWORK),
+    ("ecs-db", "ec2:DescribeSecurityGroups", RDS_NETWORK),
+    ("ecs-db", "ec2:DescribeSubnets", RDS_NETWORK),
+    ("ecs-db", "ec2:DescribeVpcAttribute", RDS_NETWORK),
+    ("ecs-db", "ec2:DescribeVpcs", RDS_NETWORK),
+    ("ecs-db", "iam:CreateServiceLinkedRole", RDS_ROLE),
+    ("ecs-db", "kms:Decrypt", SECURE_STRINGS),
+    ("ecs-db", "kms:DescribeKey", RDS_PASSWORD),
+    ("ecs-db", "kms:Encrypt", SECURE_STRINGS),
+    ("ecs-db", "rds:CreateDBSnapshot", RDS_SNAPSHOT),
+    ("ecs-db", "secretsmanager:CreateSecret", RDS_PASSWORD),
+    ("ecs-db", "secretsmanager:TagResource", RDS_PASSWORD),
+    ("ecs-alb", "ec2:DescribeAccountAttributes", ELB_NETWORK),
+    ("ecs-alb", "ec2:DescribeAddresses", ELB_NETWORK),
+    ("ecs-alb", "ec2:DescribeInternetGateways", ELB_NETWORK),
+    ("ecs-alb", "ec2:DescribeSecurityGroups", ELB_NETWORK),
+    ("ecs-alb", "ec2:DescribeSubnets", ELB_NETWORK),
+    ("ecs-alb", "ec2:DescribeVpcs", ELB_NETWORK),
+    ("ecs-alb", "iam:CreateServiceLinkedRole", ELB_ROLE),
+    ("ecs-svc", "application-autoscaling:TagResource", SCALING_TAGS),
+    ("ecs-svc", "cloudwatch:DeleteAlarms", SCALING_ALARMS),
+    ("ecs-svc", "cloudwatch:DescribeAlarms", SCALING_ALARMS),
+    ("ecs-svc", "cloudwatch:PutMetricAlarm", SCALING_ALARMS),
+    ("ecs-svc", "iam:CreateServiceLinkedRole", ECS_ROLES),
+    ("ecs-svc", "iam:PassRole", ECS_PASSES),
+];
+
 /// Returns the actions that a tool's policy allows: `ec2:CreateVpc`.
 ///
 /// # Panics
