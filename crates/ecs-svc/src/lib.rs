@@ -23,7 +23,7 @@ use aws_sdk_ecs::Client;
 use ecs_aws::{Api, Session};
 use ecs_core::id::{ClusterArn, LoadBalancerArn, TargetGroupArn, TaskDefinitionArn};
 use ecs_core::member::{self, Alb, Db, Ecr, Egress, Iam, Member as _, Net, Sg, SvcService};
-use ecs_core::stack::Service as Config;
+use ecs_core::stack::{self, Service as Config};
 use ecs_core::tool::Tool;
 use ecs_core::{All as _, Error, Listing, Result, Run, Stack};
 use futures::FutureExt as _;
@@ -200,7 +200,13 @@ impl Layer<'_> {
     /// Lets the number of tasks scale, where the stack file asks for it.
     async fn scaling(&self, service: &Config, name: &str, place: &Place) -> Result<()> {
         let Self { run, stack, .. } = *self;
-        let Some(config) = &service.autoscaling else { return Ok(()) };
+        // A file of before may have had autoscaling: a destroy looks for it.
+        let before = stack::Autoscaling { min: 0, max: 0, cpu: None, memory: None, requests_per_target: None };
+        let config = match &service.autoscaling {
+            Some(config) => config,
+            None if run.destroys() => &before,
+            None => return Ok(()),
+        };
         let list = Rc::new(Listing::default());
         run.ensure(&self.autoscaling, ScalableTarget::new(stack, name, config, &list)).await?;
         // A destroy deletes the policies with their target.

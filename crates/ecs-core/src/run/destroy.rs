@@ -197,6 +197,12 @@ impl Run<'_> {
                             });
                             return Err(error.hint(hint));
                         }
+                        // The overall time limit: what stood in the way is worth knowing all the same.
+                        Err(over) if over.kind() == Kind::TimedOut => {
+                            let over =
+                                users.iter().fold(over, |over, user| over.left_behind(format!("{user} uses it")));
+                            return Err(deleting(over));
+                        }
                         paused => paused.map_err(deleting)?,
                     }
                 }
