@@ -3,6 +3,8 @@
 //! A clean run is recorded first. Then each of its calls has a run for each fault, and after it a run on a fine day; the stack must
 //! be that of the clean run, resource by resource. A destroy with a fault of its own follows, and a second one; nothing may be left.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table and the progress are what it is for")]
+
 mod case;
 mod cloud;
 
