@@ -36,6 +36,8 @@ struct Live {
     owner: Owner,
     ready_at: Instant,
     failed: bool,
+    /// Somebody deletes it: when it will be gone.
+    gone_at: Option<Instant>,
 }
 
 impl Cloud {
@@ -104,11 +106,13 @@ impl Resource for Thing {
     }
 
     fn planned(&self) -> Live {
-        Live { size: self.size, owner: Owner::Ours, ready_at: Instant::now() + self.takes, failed: self.fails }
+        let ready_at = Instant::now() + self.takes;
+        Live { size: self.size, owner: Owner::Ours, ready_at, failed: self.fails, gone_at: None }
     }
 
     async fn find(&self, cloud: &Rc<Cloud>) -> Result<Option<Live>> {
         cloud.call("find", self.name, || ())?;
+        cloud.things.borrow_mut().retain(|_, live| live.gone_at.is_none_or(|gone_at| Instant::now() < gone_at));
         Ok(cloud.things.borrow().get(self.name).cloned())
     }
 
@@ -143,6 +147,9 @@ impl Resource for Thing {
     }
 
     fn health(&self, live: &Live) -> Health {
+        if live.gone_at.is_some() {
+            return Health::Leaving("draining".to_owned());
+        }
         match (live.failed, Instant::now() >= live.ready_at) {
             (_, false) => Health::Pending("pending".to_owned()),
             (true, true) => Health::Failed("it broke".to_owned()),
@@ -433,4 +440,35 @@ async fn an_apply_refuses_planned_ids_and_a_plan_takes_them() {
     let error = fixture.run(Mode::Apply).input::<crate::member::Net>().await.expect_err("planned");
     assert_eq!(error.exit_code(), 2);
     fixture.run(Mode::Plan).input::<crate::member::Net>().await.expect("a plan takes it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_on_its_way_out_is_waited_for_and_made_again() {
+    let fixture = Fixture::new();
+    let start = Instant::now();
+    let leaving = Live { gone_at: Some(start + Duration::from_secs(300)), ..Thing::new("a").planned() };
+    fixture.cloud.things.borrow_mut().insert("a".to_owned(), leaving);
+    fixture.apply(Thing::new("a")).await.expect("made again");
+    assert_eq!(fixture.cloud.writes(), ["create a"]);
+    let waited = start.elapsed().as_secs();
+    assert!((300..=315).contains(&waited), "{waited} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_thing_is_waited_for_as_long_as_its_patience() {
+    let fixture = Fixture::new();
+    let start = Instant::now();
+    fixture.cloud.faults.borrow_mut().extend((0..1000).map(|_| ("create", Kind::Busy, Effect::Before)));
+    let error = fixture.apply(Thing::new("a")).await.expect_err("never ends");
+    assert_eq!((error.kind(), start.elapsed().as_secs() / 60), (Kind::TimedOut, 10));
+    assert!(error.render().contains("creating thing a: still fault after 10 min"), "{}", error.render());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_read_is_tried_again_in_a_plan_as_well() {
+    let fixture = Fixture::new();
+    fixture.cloud.faults.borrow_mut().extend((0..3).map(|_| ("find", Kind::Throttled, Effect::Before)));
+    let run = fixture.run(Mode::Plan);
+    run.ensure(&fixture.cloud, Thing::new("a")).await.expect("a plan");
+    assert_eq!((run.counts().create, fixture.cloud.writes().len()), (1, 0));
 }
