@@ -109,8 +109,8 @@ async fn credentials_that_expire_midway_end_in_8_and_lose_nothing() {
 
 #[tokio::test]
 async fn a_security_group_that_waits_names_the_interfaces_that_hold_it() {
-    // The load balancer's interfaces stay for 18 s of real time: a waiting tool speaks every 15 s.
-    let slow = weather("[provisioning]\ninterfaces = '18m'\ndatabase = '1s'\nload-balancer = '1s'\nnat-gateway = '1s'");
+    // The load balancer's interfaces stay for 30 s of real time: a waiting tool speaks every 15 s.
+    let slow = weather("[provisioning]\ninterfaces = '30m'\ndatabase = '1s'\nload-balancer = '1s'\nnat-gateway = '1s'");
     let options = Options { speed: 60.0, weather: slow, ..Options::default() };
     let cloud = Cloud::start_with(options).await;
     cloud.pipe(&TOOLS, "", TUTORIAL).await.ok();
