@@ -1,6 +1,6 @@
 //! The weather: how late calls are answered, what goes wrong with them, and how slowly things come to be.
 //!
-//! A scenario file (TOML) or a test says it; [`Sky`] holds the one that is on, which a test may change at any time.
+//! A scenario file (TOML) or a test says it; `Sky` holds the one that is on, which a test may change at any time.
 
 mod alarm;
 pub(crate) mod broken;
