@@ -13,7 +13,7 @@ use crate::error::Answer as _;
 
 /// Longest time for one attempt of one call; AWS answers control-plane calls within seconds.
 const ATTEMPT: Duration = Duration::from_secs(60);
-/// Attempts of a reading call. With adaptive retry, that is minutes of patience with a throttled account.
+/// Attempts of a reading call. The engine goes on after them where AWS only asks to slow down.
 const READ_ATTEMPTS: u32 = 8;
 
 /// Two clients of one service that share their connections.

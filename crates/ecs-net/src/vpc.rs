@@ -183,8 +183,10 @@ impl Resource for Vpc {
                 self.delete_surplus(ec2).await?;
                 Err(Error::new(Kind::Transient, "another run has made a VPC for this stack in the last minutes"))
             }
-            Err(error) if error.kind() == Kind::NotFound => Err(error.with_kind(Kind::NotYet)),
-            Err(error) => Err(error),
+            Err(error) => {
+                let error = error.left_behind(format!("VPC {} ({})", self.identity.name, live.id));
+                Err(if error.kind() == Kind::NotFound { error.with_kind(Kind::NotYet) } else { error })
+            }
         }
     }
 

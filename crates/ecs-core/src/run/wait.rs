@@ -25,6 +25,9 @@ pub(super) const LOST: Duration = Duration::from_millis(1600);
 /// How long an id that this run made may be "not found": EC2 asks for exponential backoff and shows it within seconds.
 const NOT_FOUND: Duration = Duration::from_secs(20);
 
+/// How long a call may be throttled: ECS registers one task definition a second, so the last of many waits for minutes.
+const THROTTLED: Duration = Duration::from_secs(600);
+
 /// Pauses between the tries of one call: longer each time, and not for ever.
 #[derive(Debug)]
 pub(super) struct Backoff {
@@ -39,7 +42,13 @@ impl Backoff {
 
     /// Returns the next pause, none when it is time to give up.
     pub(super) fn next(&mut self, kind: Kind) -> Option<Duration> {
-        let limit = if matches!(kind, Kind::NotFound | Kind::AlreadyExists) { NOT_FOUND } else { LAG };
+        let limit = if matches!(kind, Kind::NotFound | Kind::AlreadyExists) {
+            NOT_FOUND
+        } else if kind == Kind::Throttled {
+            THROTTLED
+        } else {
+            LAG
+        };
         if self.start.elapsed() >= limit {
             return None;
         }
@@ -159,8 +168,11 @@ impl Run<'_> {
                 Ok(Some(live)) => live,
                 // Made by this run and not listed yet, or deleted by somebody else: the patience decides.
                 Ok(None) => live,
-                // A look that failed for once: so does it here.
-                Err(error) if self.may_pass(&error) => live,
+                // A look that failed does not end the wait, but nobody is to believe that AWS still answers.
+                Err(error) if self.may_pass(&error) => {
+                    self.console.warn(&format!("{}: {}", label(&**resource), error.message()));
+                    live
+                }
                 Err(error) => return Err(error),
             };
         }
