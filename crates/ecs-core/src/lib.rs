@@ -7,6 +7,7 @@ pub mod error;
 pub mod id;
 pub mod listing;
 pub mod member;
+pub mod program;
 pub mod resource;
 pub mod run;
 pub mod stack;

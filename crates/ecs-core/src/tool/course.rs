@@ -2,16 +2,18 @@
 
 use std::cell::Cell;
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use super::{Access, Cloud, Common, Tool, report};
+use super::{Cloud, Common, Tool};
 use crate::console::{Console, human};
 use crate::document::{self, Arrival, End, Event, Inputs, Output};
 use crate::error::{Error, Kind, Result};
+use crate::program::report;
 use crate::run::{Counts, Gate, Mode, Run, Wishes, gate};
 use crate::stack::{Stack, check, load};
 use crate::stop::Stop;
@@ -26,6 +28,7 @@ const STACK: &str = "stack";
 /// One run of a tool from its first byte to its last.
 pub(super) struct Course<'c, T: Tool> {
     pub(super) common: Common,
+    pub(super) files: Vec<PathBuf>,
     pub(super) options: T::Options,
     pub(super) mode: Mode,
     pub(super) console: &'c Console,
@@ -50,7 +53,7 @@ impl<T: Tool> Course<'_, T> {
         let inputs = Inputs::default();
         let events = self.start_input(&inputs)?;
         let limit = async {
-            match self.common.timeout {
+            match self.common.flags.timeout {
                 Some(timeout) => tokio::time::sleep(timeout).await,
                 None => std::future::pending().await,
             }
@@ -72,7 +75,7 @@ impl<T: Tool> Course<'_, T> {
                 done = &mut work => break done,
                 error = output.broken(), if self.stop.check().is_ok() => self.stop.order(error),
                 () = &mut limit, if self.stop.check().is_ok() => {
-                    let waited = self.common.timeout.map(human).unwrap_or_default();
+                    let waited = self.common.flags.timeout.map(human).unwrap_or_default();
                     self.stop.order(
                         Error::new(Kind::TimedOut, format!("not done after {waited}"))
                             .hint("what AWS was asked for goes on; run the same line again to continue"),
@@ -95,14 +98,13 @@ impl<T: Tool> Course<'_, T> {
     }
 
     fn stack_from_files(&self) -> Result<Option<Stack>> {
-        let files = &self.common.files.stack;
-        if files.is_empty() { Ok(None) } else { load::load(files).map(Some) }
+        if self.files.is_empty() { Ok(None) } else { load::load(&self.files).map(Some) }
     }
 
     /// Starts reading stdin, unless there is nothing upstream.
     fn start_input(&self, inputs: &Inputs) -> Result<Option<mpsc::UnboundedReceiver<Event>>> {
         let stdin = std::io::stdin();
-        if self.common.no_input || stdin.is_terminal() {
+        if self.common.flags.no_input || stdin.is_terminal() {
             inputs.end(End::Nothing);
             return Ok(None);
         }
@@ -227,20 +229,7 @@ impl<T: Tool> Course<'_, T> {
             }
             (None, None) => Stack::default(),
         };
-        let flag = self.common.region.as_deref();
-        if let (Some(flag), Some(region)) = (flag, stack.region.as_deref())
-            && flag != region
-        {
-            let message = format!("the stack is in {region}, but the region asked for is {flag}");
-            return Err(Error::new(Kind::Credentials, message)
-                .hint("leave out --region, or take the stack file of that region"));
-        }
-        let access = Access {
-            tool: T::NAME,
-            profile: self.common.profile.clone(),
-            region: stack.region.clone().or(flag.map(str::to_owned)),
-            endpoint_url: self.common.endpoint_url.clone(),
-        };
+        let access = self.common.flags.access(T::NAME, stack.region.as_deref())?;
         let cloud = T::Cloud::connect(&access).await?;
         // The tutorial stack, which is the default, lives in us-east-1.
         let region = cloud.region().unwrap_or("us-east-1").to_owned();

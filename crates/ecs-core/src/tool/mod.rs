@@ -6,20 +6,17 @@ use std::cell::Cell;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches as _};
 use serde_json::Value;
 
-use crate::console::{Console, LogFormat, Verbosity};
-use crate::error::{Error, Kind, Result};
+use crate::console::Console;
+use crate::error::{Kind, Result};
+use crate::program::{self, CHANGES, EXIT_CODES, Files, Flags, report};
 use crate::run::{Mode, Run};
 use crate::stack::{Stack, load};
 use crate::stop::Stop;
 use course::Course;
-
-/// Exit code of a plan with `--exit-code` that found changes.
-const CHANGES: u8 = 3;
 
 /// How to reach AWS, as the person wants it.
 #[derive(Debug, Clone, Default)]
@@ -89,49 +86,15 @@ pub trait Tool: 'static {
 struct Common {
     #[command(flatten)]
     files: Files,
-    /// Use this profile of the AWS configuration
-    #[arg(long, env = "ECS_PROFILE", global = true)]
-    profile: Option<String>,
-    /// Work in this region; the stack file's must be the same
-    #[arg(long, env = "ECS_REGION", global = true)]
-    region: Option<String>,
-    /// Send every call to this URL instead of AWS
-    #[arg(long, value_name = "URL", env = "ECS_ENDPOINT_URL", global = true)]
-    endpoint_url: Option<String>,
-    /// Give up waiting after this long, such as 90s or 30m; AWS goes on
-    #[arg(long, value_name = "DURATION", env = "ECS_TIMEOUT", value_parser = humantime::parse_duration, global = true)]
-    timeout: Option<Duration>,
+    #[command(flatten)]
+    flags: Flags,
     /// Take over resources that carry our names but nobody's tags
     #[arg(long, env = "ECS_ADOPT", value_parser = clap::builder::FalseyValueParser::new(), global = true)]
     adopt: bool,
     /// Remove what others have added to the stack's resources
     #[arg(long, env = "ECS_PRUNE", value_parser = clap::builder::FalseyValueParser::new(), global = true)]
     prune: bool,
-    /// Do not read stdin
-    #[arg(long, env = "ECS_NO_INPUT", value_parser = clap::builder::FalseyValueParser::new(), global = true)]
-    no_input: bool,
-    /// Say nothing but errors
-    #[arg(short, long, conflicts_with = "verbose", global = true)]
-    quiet: bool,
-    /// Say what stays as it is, too
-    #[arg(short, long, global = true)]
-    verbose: bool,
-    /// Form of the lines on stderr
-    #[arg(long, value_enum, default_value_t, env = "ECS_LOG_FORMAT", global = true)]
-    log_format: LogFormat,
 }
-
-/// The stack's files. Not a global flag of clap's: one after the verb would silently replace those before it.
-#[derive(Debug, Clone, Args)]
-struct Files {
-    /// Read the stack from FILE (TOML or JSON); later files are merged over earlier ones
-    /// [env: ECS_STACK, several separated by `:`]
-    #[arg(long, value_name = "FILE")]
-    stack: Vec<PathBuf>,
-}
-
-/// Name of the variable that stands in for `--stack`.
-const STACK_VARIABLE: &str = "ECS_STACK";
 
 /// What to do; without a verb, create or update.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -182,20 +145,8 @@ pub fn main<T: Tool>() -> ExitCode {
             ..
         }) => print::<T>(&verb),
         Ok(Parsed { common, options, verb }) => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let console = common.console(T::NAME);
-            match runtime {
-                Ok(runtime) => {
-                    let code = runtime.block_on(drive::<T>(common, options, verb, &console));
-                    // Blocked look-ups of a run that was cut short must not hold up its end.
-                    runtime.shutdown_background();
-                    code
-                }
-                Err(error) => {
-                    console.error(&Error::other(format!("no runtime: {error}")));
-                    ExitCode::from(1)
-                }
-            }
+            let console = common.flags.console(T::NAME);
+            program::run(&console, drive::<T>(common, options, verb, &console))
         }
         Err(error) => refuse(&error),
     }
@@ -218,12 +169,6 @@ fn command<T: Tool>() -> Command {
     <Verb as clap::Subcommand>::augment_subcommands(command)
 }
 
-const EXIT_CODES: &str = "Exit codes:
-  0 done, 1 failed, 2 bad command line, stack file or document, 3 plan --exit-code found changes,
-  4 deployment rolled back, 5 timed out and still going on, 7 the input ended too early,
-  8 credentials missing, refused, or for another account or region, 130 interrupted,
-  141 nobody reads the output any more";
-
 fn parse<T: Tool>(matches: &ArgMatches) -> std::result::Result<Parsed<T::Options>, clap::Error> {
     let verb = match matches.subcommand() {
         Some(_) => Some(<Verb as clap::FromArgMatches>::from_arg_matches(matches)?),
@@ -236,13 +181,10 @@ fn parse<T: Tool>(matches: &ArgMatches) -> std::result::Result<Parsed<T::Options
 
 /// Reports a bad command line, or shows the help that was asked for.
 fn refuse(error: &clap::Error) -> ExitCode {
-    let failed = error.use_stderr();
-    if failed {
+    if error.use_stderr() {
         open_and_leave();
     }
-    // A terminal that is gone cannot be told so.
-    let _ = error.print();
-    ExitCode::from(if failed { Kind::Usage.exit_code() } else { 0 })
+    program::refuse(error)
 }
 
 /// Starts a document that is never closed, so that the next tool in the pipe knows that this one failed.
@@ -255,63 +197,35 @@ fn open_and_leave() {
 }
 
 fn print<T: Tool>(verb: &Verb) -> ExitCode {
-    let mut stdout = std::io::stdout().lock();
     let pretty = |value: Value| format!("{value:#}\n").into_bytes();
     let text = match verb {
         Verb::Policy => pretty(T::policy()),
         Verb::Schema { file: true } => pretty(load::schema()),
         Verb::Schema { file: false } => pretty(T::schema()),
-        Verb::Completions { shell } => {
-            let mut text = Vec::new();
-            clap_complete::generate(*shell, &mut command::<T>(), T::NAME, &mut text);
-            text
-        }
-        Verb::Man => {
-            let mut text = Vec::new();
-            // Writing to memory does not fail.
-            let _ = clap_mangen::Man::new(command::<T>()).render(&mut text);
-            text
-        }
+        Verb::Completions { shell } => program::completions(command::<T>(), *shell),
+        Verb::Man => program::manual(command::<T>()),
         Verb::Plan { .. } | Verb::Destroy { .. } => Vec::new(),
     };
-    match stdout.write_all(&text).and_then(|()| stdout.flush()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_nobody_reads) => ExitCode::from(Kind::BrokenPipe.exit_code()),
-    }
+    program::print(&text)
 }
 
-impl Common {
-    fn console(&self, tool: &'static str) -> Console {
-        let verbosity = match (self.quiet, self.verbose) {
-            (true, _) => Verbosity::Quiet,
-            (false, true) => Verbosity::Verbose,
-            (false, false) => Verbosity::Normal,
-        };
-        Console::new(tool, verbosity, self.log_format)
-    }
-}
-
-async fn drive<T: Tool>(mut common: Common, options: T::Options, verb: Option<Verb>, console: &Console) -> ExitCode {
-    let (mode, exit_code, files) = match verb {
-        Some(Verb::Plan { exit_code, destroy: false, files }) => (Mode::Plan, exit_code, files.stack),
-        Some(Verb::Plan { exit_code, destroy: true, files }) => (Mode::Destroy { plan: true }, exit_code, files.stack),
-        Some(Verb::Destroy { files }) => (Mode::Destroy { plan: false }, false, files.stack),
+async fn drive<T: Tool>(common: Common, options: T::Options, verb: Option<Verb>, console: &Console) -> ExitCode {
+    let (mode, exit_code, after) = match verb {
+        Some(Verb::Plan { exit_code, destroy: false, files }) => (Mode::Plan, exit_code, files),
+        Some(Verb::Plan { exit_code, destroy: true, files }) => (Mode::Destroy { plan: true }, exit_code, files),
+        Some(Verb::Destroy { files }) => (Mode::Destroy { plan: false }, false, files),
         Some(Verb::Policy | Verb::Schema { .. } | Verb::Completions { .. } | Verb::Man) | None => {
-            (Mode::Apply, false, Vec::new())
+            (Mode::Apply, false, Files::default())
         }
     };
-    common.files.stack.extend(files);
-    if common.files.stack.is_empty() {
-        let variable = std::env::var_os(STACK_VARIABLE).filter(|value| !value.is_empty());
-        common.files.stack = variable.iter().flat_map(std::env::split_paths).collect();
-    }
+    let files: Vec<PathBuf> = common.files.clone().with(after);
     let stop = Stop::default();
     let course_reported = Cell::new(false);
-    let course = Course::<T> { common, options, mode, console, stop: &stop, reported: &course_reported };
+    let course = Course::<T> { common, files, options, mode, console, stop: &stop, reported: &course_reported };
     let result = tokio::select! {
         result = course.run() => result,
         // Before this branch ends the program at the second signal, it gives the order to stop at the first.
-        error = signals(&stop, console) => Err(error),
+        error = program::signals(&stop, console) => Err(error),
     };
     // A call that an interruption cut short may end in an error of its own.
     let interrupted = stop.check().is_err_and(|reason| reason.kind() == Kind::Interrupted);
@@ -325,33 +239,4 @@ async fn drive<T: Tool>(mut common: Common, options: T::Options, verb: Option<Ve
             ExitCode::from(if interrupted { Kind::Interrupted.exit_code() } else { error.exit_code() })
         }
     }
-}
-
-/// Reports an error, except for the parts that only say that nobody reads any more.
-fn report(console: &Console, error: &Error) {
-    for part in error.parts().filter(|part| part.kind() != Kind::BrokenPipe) {
-        console.error(part);
-    }
-}
-
-/// Orders to stop at the first Ctrl-C or SIGTERM, and returns at the second.
-async fn signals(stop: &Stop, console: &Console) -> Error {
-    use tokio::signal::unix::{SignalKind, signal};
-    let interrupted = || Error::new(Kind::Interrupted, "interrupted");
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        console.warn("signals cannot be handled here: an interruption ends the tool at once");
-        return std::future::pending().await;
-    };
-    let mut next = async || {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
-    next().await;
-    console.say("interrupted", "interrupted: starting nothing new; once more ends at once");
-    stop.order(interrupted());
-    next().await;
-    interrupted()
 }
