@@ -3,6 +3,7 @@
 use aws_sdk_ecs::error::BuildError;
 use aws_sdk_ecs::types::Tag;
 use ecs_aws::Answer as _;
+pub use ecs_aws::deployment::short;
 use ecs_core::{Error, Identity, Owner, Result};
 
 use crate::Ecs;
@@ -26,9 +27,4 @@ pub async fn adopt(ecs: &Ecs, arn: &str, identity: &Identity) -> Result<()> {
 /// Returns what a builder has made: it refuses only when a required field is not set.
 pub fn built<T>(value: std::result::Result<T, BuildError>) -> Result<T> {
     value.map_err(|error| Error::other(format!("a request cannot be built: {error}")))
-}
-
-/// Returns the last part of an ARN, as people say it: `frontend-task:3`.
-pub fn short(arn: &str) -> &str {
-    arn.rsplit('/').next().unwrap_or(arn)
 }

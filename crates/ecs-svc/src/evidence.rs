@@ -1,20 +1,14 @@
-//! Why a deployment failed: ECS's reason, the last events, and what the stopped tasks say. Taken when it happens, for
-//! stopped tasks vanish after about an hour.
+//! Why a deployment failed, as ecs-svc says it: ECS's reason, the last events, and what the stopped tasks say.
 
 use std::fmt::Write as _;
 
-use aws_sdk_ecs::types::{Container, DesiredStatus, Service, ServiceDeployment, Task};
-use ecs_aws::Answer as _;
-
-use crate::Ecs;
-use crate::rollout::primary;
+use aws_sdk_ecs::types::{Container, Service, ServiceDeployment, Task};
+use ecs_aws::deployment::{Cause, headline, stopped_because};
 
 /// How many events are shown.
 const EVENTS: usize = 5;
 /// How many different reasons of stopped tasks are shown.
 const REASONS: usize = 3;
-/// How many tasks DescribeTasks takes.
-const TASKS: i32 = 100;
 
 /// Why a deployment failed, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,82 +41,17 @@ impl Evidence {
     }
 }
 
-/// Returns the service's stopped tasks, newest first; none when they cannot be read: the deployment's failure matters
-/// more than that of finding out why.
-pub async fn stopped_tasks(ecs: &Ecs, cluster: &str, service: &str) -> Vec<Task> {
-    let call = ecs.read.list_tasks().cluster(cluster).service_name(service);
-    let listed = call.desired_status(DesiredStatus::Stopped).max_results(TASKS).send().await;
-    let arns = listed.answer("ecs:ListTasks").ok().and_then(|listed| listed.task_arns).unwrap_or_default();
-    if arns.is_empty() {
-        return Vec::new();
-    }
-    let reply = ecs.read.describe_tasks().cluster(cluster).set_tasks(Some(arns)).send().await;
-    let mut tasks = reply.answer("ecs:DescribeTasks").ok().and_then(|reply| reply.tasks).unwrap_or_default();
-    tasks.sort_by_key(|task| std::cmp::Reverse(task.stopped_at().map(|at| at.as_nanos())));
-    tasks
-}
-
-/// Says what ECS says of the deployment, in one line.
-fn headline(service: &Service, deployment: Option<&ServiceDeployment>) -> String {
-    let rollback = deployment.and_then(|deployment| deployment.rollback()?.reason());
-    let status = deployment.and_then(ServiceDeployment::status_reason);
-    let rollout = primary(service).and_then(|primary| primary.rollout_state_reason());
-    let reason = rollback.or(status).or(rollout).unwrap_or("ECS gives no reason");
-    let reason = reason.trim_end_matches('.');
-    let status = deployment.and_then(|deployment| deployment.status()).map_or("FAILED", |status| status.as_str());
-    let breaker = deployment.and_then(ServiceDeployment::deployment_circuit_breaker);
-    match breaker.filter(|breaker| breaker.failure_count() > 0) {
-        Some(breaker) => {
-            let (failed, threshold) = (breaker.failure_count(), breaker.threshold());
-            format!("{status}: {reason} ({failed} tasks failed, the threshold is {threshold})")
-        }
-        None => format!("{status}: {reason}"),
-    }
-}
-
-/// Says why a task stopped: the task's reason and those of its containers; empty for one that was replaced in order.
-fn stopped_because(task: &Task) -> String {
-    let reason = task.stopped_reason().unwrap_or_default();
-    if reason.is_empty() || reason.starts_with("Scaling activity initiated by") {
-        return String::new();
-    }
-    let mut line = reason.to_owned();
-    for container in task.containers() {
-        let name = container.name().unwrap_or_default();
-        match (container.reason(), container.exit_code()) {
-            // Often the task's reason says the same.
-            (Some(why), _) if reason.contains(why) => {}
-            (Some(why), _) => {
-                let _ = write!(line, "; {name}: {why}");
-            }
-            (None, Some(code)) if code != 0 => {
-                let _ = write!(line, "; {name}: exit code {code}");
-            }
-            (None, _) => {}
-        }
-    }
-    line
-}
-
-/// Says what a person can do about it. The names are those of
-/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html>.
+/// Says what a person can do about it.
 fn hint(stopped: &[(String, Option<&str>)]) -> String {
-    let that_says = |fragment: &str| stopped.iter().find(|(line, _)| line.contains(fragment));
-    if let Some((_, image)) = that_says("CannotPullContainer") {
-        let image = image.unwrap_or("the image");
-        return format!("push {image}, if it is not there yet, and run ecs-svc again");
+    let causes = stopped.iter().map(|(line, image)| (Cause::of_text(line), image));
+    match causes.into_iter().find(|(cause, _)| *cause != Cause::Unknown) {
+        Some((Cause::ImageNotFound, image)) => {
+            let image = image.unwrap_or("the image");
+            format!("push {image}, if it is not there yet, and run ecs-svc again")
+        }
+        Some((cause, _)) => format!("{}; then run ecs-svc again", cause.hint()),
+        None => "see the container's log; when it is mended, run ecs-svc again".to_owned(),
     }
-    if that_says("ResourceInitializationError").is_some() {
-        return "the tasks cannot read their secrets or reach AWS: see that the parameters exist, that the execution role may \
-                read them, and that the private subnets have a way out; then run ecs-svc again"
-            .to_owned();
-    }
-    if that_says("health checks").is_some() {
-        return "the container does not answer its health check: see its log, port, health_path and \
-                health_check_grace_period; then run ecs-svc again"
-            .to_owned();
-    }
-    "see the container's log; when it is mended, run ecs-svc again".to_owned()
 }
 
 #[cfg(test)]
@@ -162,14 +91,6 @@ mod tests {
             )
         );
         assert_eq!(evidence.hint, "push 1.dkr.ecr/app:latest, if it is not there yet, and run ecs-svc again");
-    }
-
-    #[test]
-    fn an_exit_code_is_named_and_a_clean_exit_is_not() {
-        let exited = |code: i32| Container::builder().name("app").exit_code(code).build();
-        let reason = "Essential container in task exited";
-        assert_eq!(stopped_because(&task(reason, exited(1))), "Essential container in task exited; app: exit code 1");
-        assert_eq!(stopped_because(&task(reason, exited(0))), reason);
     }
 
     #[test]

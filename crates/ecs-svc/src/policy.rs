@@ -141,10 +141,9 @@ mod tests {
         let sources = [
             include_str!("cluster.rs"),
             include_str!("ecs.rs"),
-            include_str!("evidence.rs"),
+            include_str!("../../ecs-aws/src/deployment/mod.rs"),
             include_str!("log_group.rs"),
             include_str!("revisions.rs"),
-            include_str!("rollout.rs"),
             include_str!("scalable_target.rs"),
             include_str!("scaling_policy.rs"),
             include_str!("service.rs"),

@@ -9,14 +9,14 @@ use std::collections::HashSet;
 
 use aws_sdk_ecs::primitives::DateTime;
 use aws_sdk_ecs::types::{
-    CreatedAt, Deployment, DeploymentRolloutState, Service, ServiceDeployment, ServiceDeploymentBrief,
+    Deployment, DeploymentRolloutState, Service, ServiceDeployment, ServiceDeploymentBrief,
     ServiceDeploymentStatus as Status,
 };
-use ecs_aws::Answer as _;
+use ecs_aws::deployment::{deployments, describe, is_stalled, primary, stopped_tasks};
 use ecs_core::console::Console;
 use ecs_core::{Health, Result};
 
-use crate::evidence::{self, Evidence};
+use crate::evidence::Evidence;
 use crate::{Ecs, ecs};
 
 /// Seconds by which a service deployment may be older than the deployment that it is about.
@@ -118,7 +118,7 @@ impl Follower {
         }
         let followed = self.followed.borrow().clone();
         let course = match followed {
-            Some(arn) => self.describe(ecs, &arn).await?.map(|deployment| course(&deployment)),
+            Some(arn) => describe(ecs, &arn).await?.map(|deployment| course(&deployment)),
             None => self.newest(ecs).await?.map(|deployment| brief_course(&deployment)),
         };
         let Some(Course { arn, status }) = course else {
@@ -159,40 +159,17 @@ impl Follower {
 
     /// Returns the newest service deployment that can be the one; ECS promises no order.
     async fn newest(&self, ecs: &Ecs) -> Result<Option<ServiceDeploymentBrief>> {
-        let since = self.since.get().map(|since| CreatedAt::builder().after(since).build());
-        let mut newest: Option<ServiceDeploymentBrief> = None;
-        let mut token = None;
-        loop {
-            let call = ecs.read.list_service_deployments().cluster(&self.cluster).service(&self.service);
-            let call = call.set_created_at(since.clone()).max_results(100).set_next_token(token);
-            // A service that was made a moment ago may be unknown to this call.
-            let Some(reply) = call.send().await.answer_if_found("ecs:ListServiceDeployments")? else {
-                return Ok(newest);
-            };
-            for deployment in reply.service_deployments.unwrap_or_default() {
-                if newest.as_ref().is_none_or(|newest| newest.created_at() < deployment.created_at()) {
-                    newest = Some(deployment);
-                }
-            }
-            token = reply.next_token;
-            if token.is_none() {
-                return Ok(newest);
-            }
-        }
-    }
-
-    async fn describe(&self, ecs: &Ecs, arn: &str) -> Result<Option<ServiceDeployment>> {
-        let reply = ecs.read.describe_service_deployments().service_deployment_arns(arn).send().await;
-        let reply = reply.answer_if_found("ecs:DescribeServiceDeployments")?;
-        Ok(reply.and_then(|reply| reply.service_deployments).unwrap_or_default().into_iter().next())
+        let all = deployments(ecs, &self.cluster, &self.service, self.since.get()).await?;
+        Ok(all.into_iter().max_by_key(|deployment| deployment.created_at().map(|at| at.as_nanos())))
     }
 
     async fn failed(&self, ecs: &Ecs, service: &Service, arn: Option<&str>) -> Result<Rollout> {
         let deployment = match arn {
-            Some(arn) => self.describe(ecs, arn).await?,
+            Some(arn) => describe(ecs, arn).await?,
             None => None,
         };
-        let tasks = evidence::stopped_tasks(ecs, &self.cluster, &self.service).await;
+        // The deployment's failure matters more than that of finding out why.
+        let tasks = stopped_tasks(ecs, &self.cluster, &self.service).await.unwrap_or_default();
         Ok(Rollout::Failed(Evidence::of(service, deployment.as_ref(), &tasks)))
     }
 
@@ -208,16 +185,6 @@ impl Follower {
             }
         }
     }
-}
-
-/// Returns the deployment that the service is to have.
-pub fn primary(service: &Service) -> Option<&Deployment> {
-    service.deployments().iter().find(|deployment| deployment.status() == Some("PRIMARY"))
-}
-
-/// Says whether the circuit breaker has given up without anything to go back to: ECS then starts no more tasks.
-pub fn is_stalled(service: &Service) -> bool {
-    primary(service).is_some_and(|primary| primary.rollout_state() == Some(&DeploymentRolloutState::Failed))
 }
 
 /// Says whether only one deployment is left, is complete, and has all its tasks.
@@ -285,14 +252,5 @@ mod tests {
         for (index, (running, deployments, steady)) in cases.into_iter().enumerate() {
             assert_eq!(is_steady(&service(running, deployments)), steady, "case {index}");
         }
-    }
-
-    #[test]
-    fn only_a_failed_primary_is_stalled() {
-        use DeploymentRolloutState::{Failed, InProgress};
-        assert!(is_stalled(&service(0, vec![deployment("PRIMARY", Some(Failed))])));
-        // While it rolls back, the failed one is no longer primary.
-        let rolling_back = vec![deployment("PRIMARY", Some(InProgress)), deployment("ACTIVE", Some(Failed))];
-        assert!(!is_stalled(&service(0, rolling_back)));
     }
 }

@@ -8,6 +8,7 @@ use aws_sdk_ecs::types::{
     DeploymentController, DeploymentControllerType, LaunchType, PropagateTags, Service as Described,
     TaskDefinition as Revision,
 };
+use ecs_aws::deployment::is_stalled;
 use ecs_aws::{Answer as _, present};
 use ecs_core::console::Console;
 use ecs_core::id::ServiceArn;
@@ -16,7 +17,7 @@ use ecs_core::stack::Service as Config;
 use ecs_core::{Change, Error, Health, Identity, Kind, Owner, Resource, Result, Stack};
 
 use crate::form::Form;
-use crate::rollout::{Follower, Rollout, is_stalled, runs};
+use crate::rollout::{Follower, Rollout, runs};
 use crate::service_settings::{Settings, field};
 use crate::task_definition::{Known, Live as TaskDefinition};
 use crate::{Ecs, LAYER, Place, ecs};

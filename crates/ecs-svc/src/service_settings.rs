@@ -7,6 +7,7 @@ use aws_sdk_ecs::types::{
     DeploymentConfiguration, DeploymentControllerType, LaunchType, LoadBalancer, NetworkConfiguration, PropagateTags,
     Service as Described,
 };
+use ecs_aws::deployment::foreign_controller;
 use ecs_core::stack::Service as Config;
 use ecs_core::{Change, Result};
 
@@ -183,12 +184,8 @@ impl std::fmt::Display for Target {
 
 /// Returns what cannot be changed here, with what a person can do.
 fn refusals(live: &Described) -> Vec<Change> {
-    let controller = live.deployment_controller().map(|controller| controller.r#type());
-    let controller = controller.filter(|controller| **controller != DeploymentControllerType::Ecs).map(|controller| {
-        let (cluster, name) = (ecs::short(live.cluster_arn().unwrap_or_default()), live.service_name().unwrap_or_default());
-        Change::update(field::CONTROLLER, controller.as_str(), DeploymentControllerType::Ecs.as_str()).refused(format!(
-            "let ECS deploy it: aws ecs update-service --cluster {cluster} --service {name} --deployment-controller type=ECS"
-        ))
+    let controller = foreign_controller(live).map(|(controller, hint)| {
+        Change::update(field::CONTROLLER, controller, DeploymentControllerType::Ecs.as_str()).refused(hint)
     });
     // A capacity provider strategy, such as Fargate Spot, has no launch type.
     let launch = live.launch_type().filter(|launch| **launch != LaunchType::Fargate).map(|launch| {
