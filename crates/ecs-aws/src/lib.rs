@@ -2,10 +2,14 @@
 
 #[cfg(feature = "deployments")]
 pub mod deployment;
+#[cfg(feature = "deployments")]
+mod download;
 mod error;
 #[cfg(feature = "parameters")]
 pub mod parameter;
 mod session;
 
+#[cfg(feature = "deployments")]
+pub use download::download;
 pub use error::{Answer, classify, present};
-pub use session::{Api, Session};
+pub use session::{Api, Caller, Session};

@@ -28,6 +28,15 @@ pub struct Api<C> {
     pub write: C,
 }
 
+/// Whose the credentials are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Number of the account
+    pub account: String,
+    /// ARN of the user, of the assumed role's session, or of the account itself
+    pub arn: String,
+}
+
 /// Configuration and credentials, loaded once.
 #[derive(Debug, Clone)]
 pub struct Session {
@@ -39,6 +48,32 @@ impl Session {
     /// Makes the two clients of a service: `session.api(aws_sdk_ecr::Client::new)`.
     pub fn api<C>(&self, client: impl Fn(&SdkConfig) -> C) -> Api<C> {
         Api { read: client(&self.read), write: client(&self.write) }
+    }
+
+    /// Returns the same session for another region.
+    #[must_use]
+    pub fn in_region(&self, region: &str) -> Self {
+        let moved = |config: &SdkConfig| config.to_builder().region(Region::new(region.to_owned())).build();
+        Self { read: moved(&self.read), write: moved(&self.write) }
+    }
+
+    /// Asks whose the credentials are.
+    ///
+    /// # Errors
+    /// [`Kind::Credentials`] when they are missing or refused.
+    pub async fn caller(&self) -> Result<Caller> {
+        let identity = aws_sdk_sts::Client::new(&self.read).get_caller_identity().send().await;
+        let identity = identity.answer("sts:GetCallerIdentity").map_err(|error| {
+            let error = error.doing("checking the credentials");
+            if matches!(error.kind(), Kind::Throttled | Kind::Transient) {
+                return error.hint("is the network up, and the region or --endpoint-url right?");
+            }
+            error
+                .with_kind(Kind::Credentials)
+                .hint("set a profile with --profile or AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        })?;
+        let unknown = || Error::new(Kind::Credentials, "AWS did not say which account the credentials belong to");
+        Ok(Caller { account: identity.account.ok_or_else(unknown)?, arn: identity.arn.unwrap_or_default() })
     }
 }
 
@@ -79,18 +114,6 @@ impl Cloud for Session {
     }
 
     async fn account(&self) -> Result<String> {
-        let identity = aws_sdk_sts::Client::new(&self.read).get_caller_identity().send().await;
-        let identity = identity.answer("sts:GetCallerIdentity").map_err(|error| {
-            let error = error.doing("checking the credentials");
-            if matches!(error.kind(), Kind::Throttled | Kind::Transient) {
-                return error.hint("is the network up, and the region or --endpoint-url right?");
-            }
-            error
-                .with_kind(Kind::Credentials)
-                .hint("set a profile with --profile or AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-        })?;
-        identity
-            .account
-            .ok_or_else(|| Error::new(Kind::Credentials, "AWS did not say which account the credentials belong to"))
+        Ok(self.caller().await?.account)
     }
 }
