@@ -10,6 +10,7 @@ mod clock;
 mod cloudwatch;
 mod command;
 mod ec2;
+mod ecr;
 mod ecs;
 mod elasticloadbalancing;
 mod environment;
