@@ -27,6 +27,7 @@ mod proxy;
 mod rds;
 mod recorder;
 mod refusal;
+mod sts;
 mod turn;
 mod upstream;
 pub mod weather;

@@ -23,7 +23,7 @@ use crate::recorder::{Call, Recorder};
 use crate::upstream::Upstream;
 use crate::weather::broken::{self, Body, Broken};
 use crate::weather::{Go, Harm, Holds, Sky, Weather, When};
-use crate::{application_autoscaling, cloudwatch, ec2, ecr, elasticloadbalancing, iam, model, rds};
+use crate::{application_autoscaling, cloudwatch, ec2, ecr, elasticloadbalancing, iam, model, rds, sts};
 
 /// Control paths, for tests in other languages than Rust.
 const CONTROL: &str = "/_ecs-local/";
@@ -208,12 +208,16 @@ impl Proxy {
         if let Some(refusal) = model::refuse(request) {
             return refusal;
         }
+        if let Some(refusal) = iam::denial::refusal(self, request) {
+            return refusal;
+        }
         match request.service.as_str() {
             "ecs" => match iam::pass_role::refusal(self, request).await {
                 Some(refusal) => refusal,
                 None => self.ecs.call(request, &self.upstream).await,
             },
             "iam" => iam::answer(self, request).await,
+            "sts" => sts::answer(self, request).await,
             "rds" => {
                 let answer = rds::answer(self, request).await;
                 ec2::owners_changed(self, request).await;

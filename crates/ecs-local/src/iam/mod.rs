@@ -1,8 +1,10 @@
-//! IAM, where moto is wrong: service-linked roles, policies that are none, and roles that show late.
+//! IAM, where moto is wrong: service-linked roles, policies that are none, roles that show late, and simulations.
 
+pub(crate) mod denial;
 pub(crate) mod pass_role;
 mod policy;
 mod role;
+mod simulation;
 
 use hyper::body::Bytes;
 
@@ -14,6 +16,9 @@ use crate::proxy::Proxy;
 use crate::refusal::Refusal;
 use crate::turn::Turn;
 use crate::upstream::{Reply, Upstream};
+
+/// Who calls: the user to whom the dummy credentials belong.
+pub(crate) const CALLER: &str = "arn:aws:iam::123456789012:user/testing";
 
 /// IAM's API version.
 const VERSION: &str = "2010-05-08";
@@ -78,6 +83,7 @@ pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
             Some(answer) => answer,
             None => proxy.upstream.forward(request).await,
         },
+        "SimulatePrincipalPolicy" => simulation::simulate(proxy, request).await,
         "ListRoles" => role::show(proxy, proxy.upstream.forward(request).await),
         _ => proxy.upstream.forward(request).await,
     }
