@@ -19,6 +19,7 @@ mod failures;
 mod form;
 mod iam;
 mod local_aws;
+mod logs;
 mod model;
 mod moto;
 mod network;

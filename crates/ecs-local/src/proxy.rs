@@ -23,7 +23,7 @@ use crate::recorder::{Call, Recorder};
 use crate::upstream::Upstream;
 use crate::weather::broken::{self, Body, Broken};
 use crate::weather::{Go, Harm, Holds, Sky, Weather, When};
-use crate::{application_autoscaling, cloudwatch, ec2, ecr, elasticloadbalancing, iam, model, rds, sts};
+use crate::{application_autoscaling, cloudwatch, ec2, ecr, elasticloadbalancing, iam, logs, model, rds, sts};
 
 /// Control paths, for tests in other languages than Rust.
 const CONTROL: &str = "/_ecs-local/";
@@ -233,6 +233,7 @@ impl Proxy {
                 answer
             }
             "application-autoscaling" => application_autoscaling::answer(self, request).await,
+            "logs" => logs::answer(self, request).await,
             "monitoring" => cloudwatch::answer(self, request).await,
             _ => self.upstream.forward(request).await,
         }

@@ -106,6 +106,8 @@ async fn what_is_no_policy_is_refused() {
 #[tokio::test]
 async fn a_simulation_says_what_is_allowed() {
     let aws = Aws::in_weather(0.0, "[[deny]]\naction = 'iam:PassRole'\nresource = '*:role/api'").await;
+    let message = aws.message("iam:GetRole&RoleName=nobody", "NoSuchEntity");
+    assert_eq!(message, "The role with name nobody cannot be found.");
     let caller = aws.query("sts:GetCallerIdentity", "Arn");
     assert_eq!(caller, "arn:aws:iam::123456789012:user/testing");
     let ask = |source: &str, rest: &str| format!("iam:SimulatePrincipalPolicy&PolicySourceArn={source}{rest}");

@@ -6,6 +6,7 @@ mod policy;
 mod role;
 mod simulation;
 
+use hyper::StatusCode;
 use hyper::body::Bytes;
 
 use self::policy::Purpose;
@@ -81,7 +82,15 @@ pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
         }
         "GetRole" => match role::afterglow(proxy, name) {
             Some(answer) => answer,
-            None => proxy.upstream.forward(request).await,
+            None => {
+                let answer = proxy.upstream.forward(request).await;
+                if answer.status == StatusCode::NOT_FOUND {
+                    // moto's words are others.
+                    let message = format!("The role with name {name} cannot be found.");
+                    return Refusal::new("NoSuchEntity", message).with_status(StatusCode::NOT_FOUND).answer(request);
+                }
+                answer
+            }
         },
         "SimulatePrincipalPolicy" => simulation::simulate(proxy, request).await,
         "ListRoles" => role::show(proxy, proxy.upstream.forward(request).await),
