@@ -65,7 +65,7 @@ fn said(request: &Request, answered: Result<Value, Refusal>) -> Answer {
 }
 
 /// The SHA-256 digest of some bytes, as registries write it: "sha256:…".
-fn digest(content: &[u8]) -> String {
+pub(crate) fn digest(content: &[u8]) -> String {
     use sha2::{Digest as _, Sha256};
     let hex: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{hex}")
