@@ -28,6 +28,7 @@ mod proxy;
 mod rds;
 mod recorder;
 mod refusal;
+mod ssm;
 mod sts;
 mod turn;
 mod upstream;

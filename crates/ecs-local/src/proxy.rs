@@ -23,7 +23,7 @@ use crate::recorder::{Call, Recorder};
 use crate::upstream::Upstream;
 use crate::weather::broken::{self, Body, Broken};
 use crate::weather::{Go, Harm, Holds, Sky, Weather, When};
-use crate::{application_autoscaling, cloudwatch, ec2, ecr, elasticloadbalancing, iam, logs, model, rds, sts};
+use crate::{application_autoscaling, cloudwatch, ec2, ecr, elasticloadbalancing, iam, logs, model, rds, ssm, sts};
 
 /// Control paths, for tests in other languages than Rust.
 const CONTROL: &str = "/_ecs-local/";
@@ -217,6 +217,7 @@ impl Proxy {
                 None => self.ecs.call(request, &self.upstream).await,
             },
             "iam" => iam::answer(self, request).await,
+            "ssm" => ssm::answer(self, request).await,
             "sts" => sts::answer(self, request).await,
             "rds" => {
                 let answer = rds::answer(self, request).await;

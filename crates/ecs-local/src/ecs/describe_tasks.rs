@@ -97,6 +97,7 @@ impl Region {
             Some(size) => size,
             None => &content["ephemeralStorage"]["sizeInGiB"],
         };
+        let arm = content.pointer("/runtimePlatform/cpuArchitecture").is_some_and(|kind| kind == "ARM64");
         let mut shown = json!({
             "taskArn": task.arn,
             "clusterArn": self.arn(&format!("cluster/{}", task.cluster)),
@@ -116,7 +117,7 @@ impl Region {
             "ephemeralStorage": {"sizeInGiB": storage.as_i64().unwrap_or(20)},
             "healthStatus": task.course.health.name(),
             "overrides": overrides(&task.course.overrides, content),
-            "attributes": [{"name": "ecs.cpu-architecture", "value": "x86_64"}],
+            "attributes": [{"name": "ecs.cpu-architecture", "value": if arm { "arm64" } else { "x86_64" }}],
             "inferenceAccelerators": [],
             "tags": if tags { self.tags.of(&task.arn) } else { json!([]) },
             "version": task.version,
