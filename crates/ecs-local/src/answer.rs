@@ -101,7 +101,8 @@ impl Answer {
         response
     }
 
-    fn new(status: StatusCode, kind: &'static str, body: Bytes) -> Answer {
+    /// An answer of any content type.
+    pub(crate) fn new(status: StatusCode, kind: &'static str, body: Bytes) -> Answer {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         Answer { status, headers, body }

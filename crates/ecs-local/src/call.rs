@@ -25,6 +25,7 @@ const TELLING: &[&str] = &[
     "UserName",
     "GroupName",
     "InstanceProfileName",
+    "PolicySourceArn",
     "RuleArn",
     "ListenerArn",
     "TargetGroupArn",

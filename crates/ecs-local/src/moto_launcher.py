@@ -44,6 +44,26 @@ def load_less():
     boto3.Session.get_available_regions = get_available_regions
 
 
+def keep_untagged_images():
+    """Has ECR keep an image that loses its last tag to another one: moto deletes it."""
+    from moto.ecr.models import ECRBackend
+
+    put = ECRBackend.put_image
+
+    def put_image(self, repository_name, image_manifest, image_tag, *rest):
+        images = self.repositories[repository_name].images
+        held = [(at, image) for at, image in enumerate(images) if image_tag and image_tag in image.image_tags]
+        made = put(self, repository_name, image_manifest, image_tag, *rest)
+        for at, image in held:
+            if image not in images:
+                image.image_tag = None
+                image.image_tags = []
+                images.insert(at, image)
+        return made
+
+    ECRBackend.put_image = put_image
+
+
 def main():
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
@@ -84,6 +104,8 @@ def main():
             from moto.applicationautoscaling.models import ApplicationAutoscalingBackend
 
             ApplicationAutoscalingBackend._ecs_service_exists_for_target = lambda *_: True
+        elif service == "ecr":
+            keep_untagged_images()
         return app
 
     class Handler(WSGIRequestHandler):

@@ -23,7 +23,7 @@ use crate::recorder::{Call, Recorder};
 use crate::upstream::Upstream;
 use crate::weather::broken::{self, Body, Broken};
 use crate::weather::{Go, Harm, Holds, Sky, Weather, When};
-use crate::{application_autoscaling, cloudwatch, ec2, elasticloadbalancing, iam, model, rds};
+use crate::{application_autoscaling, cloudwatch, ec2, ecr, elasticloadbalancing, iam, logs, model, rds, ssm, sts};
 
 /// Control paths, for tests in other languages than Rust.
 const CONTROL: &str = "/_ecs-local/";
@@ -39,6 +39,7 @@ pub(crate) struct Proxy {
     pub(crate) clock: Clock,
     pub(crate) latency: Duration,
     pub(crate) ec2: ec2::State,
+    pub(crate) ecr: ecr::State,
     pub(crate) newborn: Newborn,
     pub(crate) elasticloadbalancing: elasticloadbalancing::State,
     pub(crate) rds: rds::State,
@@ -67,6 +68,7 @@ impl Proxy {
             clock,
             latency,
             ec2: ec2::State::default(),
+            ecr: ecr::State::default(),
             newborn,
             elasticloadbalancing: elasticloadbalancing::State::default(),
             rds: rds::State::default(),
@@ -121,6 +123,7 @@ impl Proxy {
         self.upstream.reset().await?;
         self.ecs.reset().await;
         self.ec2.clear();
+        self.ecr.clear();
         self.newborn.clear();
         self.elasticloadbalancing.clear();
         self.rds.clear();
@@ -205,24 +208,33 @@ impl Proxy {
         if let Some(refusal) = model::refuse(request) {
             return refusal;
         }
+        if let Some(refusal) = iam::denial::refusal(self, request) {
+            return refusal;
+        }
         match request.service.as_str() {
             "ecs" => match iam::pass_role::refusal(self, request).await {
                 Some(refusal) => refusal,
                 None => self.ecs.call(request, &self.upstream).await,
             },
             "iam" => iam::answer(self, request).await,
+            "ssm" => ssm::answer(self, request).await,
+            "sts" => sts::answer(self, request).await,
             "rds" => {
                 let answer = rds::answer(self, request).await;
                 ec2::owners_changed(self, request).await;
                 answer
             }
             "ec2" => ec2::answer(self, request).await,
+            "ecr" => ecr::answer(self, request).await,
+            // Whoever asks, and however it is signed.
+            _ if ecr::is_download(request) => ecr::download(self, request),
             "elasticloadbalancing" => {
                 let answer = elasticloadbalancing::answer(self, request).await;
                 ec2::owners_changed(self, request).await;
                 answer
             }
             "application-autoscaling" => application_autoscaling::answer(self, request).await,
+            "logs" => logs::answer(self, request).await,
             "monitoring" => cloudwatch::answer(self, request).await,
             _ => self.upstream.forward(request).await,
         }

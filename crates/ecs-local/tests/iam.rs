@@ -102,3 +102,71 @@ async fn what_is_no_policy_is_refused() {
     aws.ecs("CreateCluster", r#"{"clusterName": "c"}"#);
     assert_eq!(aws.refused("iam:DeleteRole&RoleName=AWSServiceRoleForECS"), "UnmodifiableEntity");
 }
+
+#[tokio::test]
+async fn a_simulation_says_what_is_allowed() {
+    let aws = Aws::in_weather(0.0, "[[deny]]\naction = 'iam:PassRole'\nresource = '*:role/api'").await;
+    let message = aws.message("iam:GetRole&RoleName=nobody", "NoSuchEntity");
+    assert_eq!(message, "The role with name nobody cannot be found.");
+    let caller = aws.query("sts:GetCallerIdentity", "Arn");
+    assert_eq!(caller, "arn:aws:iam::123456789012:user/testing");
+    let ask = |source: &str, rest: &str| format!("iam:SimulatePrincipalPolicy&PolicySourceArn={source}{rest}");
+    let pass = "&ActionNames.member.1=iam:PassRole&ActionNames.member.2=ecs:RunTask";
+    let roles = "&ResourceArns.member.1=arn:aws:iam::123456789012:role/web\
+                 &ResourceArns.member.2=arn:aws:iam::123456789012:role/api";
+    let said = aws.call(&ask(&caller, &format!("{pass}{roles}")));
+    let (first, second) = said.split_once("<EvalActionName>ecs:RunTask<").expect("a result for each action");
+    assert!(first.contains("<EvalActionName>iam:PassRole</EvalActionName>"), "{first}");
+    assert!(first.contains("<EvalDecision>implicitDeny</EvalDecision>"), "{first}");
+    assert!(first.contains("role/web</EvalResourceName><EvalResourceDecision>allowed<"), "{first}");
+    assert!(first.contains("role/api</EvalResourceName><EvalResourceDecision>implicitDeny<"), "{first}");
+    assert!(second.contains("<EvalDecision>allowed</EvalDecision>"), "{second}");
+    let page = aws.call(&ask(&caller, &format!("{pass}&MaxItems=1")));
+    assert_eq!(query::within(&page, "Marker").as_deref(), Some("1"));
+    assert!(!page.contains("ecs:RunTask"), "{page}");
+    let rest = aws.call(&ask(&caller, &format!("{pass}&MaxItems=1&Marker=1")));
+    assert!(rest.contains("ecs:RunTask") && rest.contains("<IsTruncated>false<"), "{rest}");
+    for (source, code) in [
+        ("arn:aws:iam::123456789012:role/nobody", "NoSuchEntity"),
+        ("arn:aws:sts::123456789012:assumed-role/web/session", "InvalidInput"),
+        ("arn:aws:iam::123456789012:root", "InvalidInput"),
+    ] {
+        assert_eq!(aws.refused(&ask(source, pass)), code, "{source}");
+    }
+    aws.call(&format!("{CREATE}{TRUST}"));
+    aws.call(&ask("arn:aws:iam::123456789012:role/task", pass));
+}
+
+#[tokio::test]
+async fn what_nobody_may_do_is_refused() {
+    let scenario = "[[deny]]\naction = 'iam:PassRole'\nresource = '*:role/api'\n\
+                    [[deny]]\naction = 'ecs:StopTask'\n[[deny]]\naction = 'elasticloadbalancing:Describe*'\n\
+                    [[deny]]\naction = 'sts:*'";
+    let aws = Aws::in_weather(0.0, scenario).await;
+    aws.ecs("CreateCluster", r#"{"clusterName": "c"}"#);
+    let definition = |role: &str| {
+        format!(
+            r#"{{"family": "web", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256",
+                "memory": "512", "taskRoleArn": "{role}", "containerDefinitions": [{{"name": "web", "image": "nginx"}}]}}"#
+        )
+    };
+    let denied = "User: arn:aws:iam::123456789012:user/testing is not authorized to perform: iam:PassRole on resource: \
+                  arn:aws:iam::123456789012:role/api because no identity-based policy allows the iam:PassRole action";
+    let refused = |operation: &str, body: &str| {
+        let (status, refusal) = aws.ecs(operation, body);
+        assert_eq!(status, 400, "{operation}: {refusal}");
+        assert!(refusal.contains("AccessDeniedException"), "{operation}: {refusal}");
+        refusal
+    };
+    assert!(refused("RegisterTaskDefinition", &definition("arn:aws:iam::123456789012:role/api")).contains(denied));
+    assert_eq!(aws.ecs("RegisterTaskDefinition", &definition("web")).0, 200);
+    let run = r#"{"cluster": "c", "taskDefinition": "web", "overrides": {"taskRoleArn": "api"}}"#;
+    assert!(refused("RunTask", run).contains(denied));
+    let shift = r#"{"cluster": "c", "service": "web", "loadBalancers": [{"advancedConfiguration": {
+                    "alternateTargetGroupArn": "t", "productionListenerRule": "r", "roleArn": "arn:aws:iam::123456789012:role/api"}}]}"#;
+    assert!(refused("UpdateService", shift).contains(denied));
+    assert!(refused("StopTask", r#"{"cluster": "c", "task": "t1"}"#).contains("ecs:StopTask on resource: t1 "));
+    assert_eq!(aws.refused("elasticloadbalancing:DescribeLoadBalancers"), "AccessDenied");
+    // This one needs no permission.
+    aws.call("sts:GetCallerIdentity");
+}

@@ -125,7 +125,10 @@ async fn a_migration_ends_with_its_exit_code_and_its_log() {
         request.as_object_mut().expect("an object").extend(filter.as_object().expect("an object").clone());
         aws.ecs("ListTasks", request)["taskArns"].as_array().map_or(0, Vec::len)
     };
-    assert_eq!(list(json!({"desiredStatus": "STOPPED", "startedBy": "ci/42", "family": "migrate"})), 1);
+    assert_eq!(list(json!({"desiredStatus": "STOPPED", "family": "migrate"})), 1);
+    assert_eq!(list(json!({"desiredStatus": "STOPPED", "startedBy": "ci/42"})), 1);
+    let both = json!({"cluster": "c", "startedBy": "ci/42", "family": "migrate"});
+    assert!(ecs_refuses(&aws, "ListTasks", both).starts_with("InvalidParameterException"));
     assert_eq!(list(json!({"desiredStatus": "STOPPED", "startedBy": "ci/43"})), 0);
     assert_eq!(list(json!({"desiredStatus": "RUNNING"})), 0);
     assert!(
@@ -214,6 +217,76 @@ async fn what_is_not_there_is_not_started_with() {
     assert_eq!(reason(&aws), "Essential container in task exited");
     aws.json("ssm", "AmazonSSM.DeleteParameter", json!({"Name": "/web/secret"}));
     assert!(reason(&aws).ends_with("invalid ssm parameters: /web/secret"));
+    aws.local.stop().await;
+}
+
+#[tokio::test]
+async fn a_pinned_image_is_found_by_its_digest() {
+    let (aws, made) = start("").await;
+    log_group(&aws);
+    let manifest =
+        r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{},"layers":[]}"#;
+    let request = json!({"repositoryName": "web", "imageManifest": manifest, "imageTag": "1"});
+    let (status, answer) = aws.json("ecr", "AmazonEC2ContainerRegistry_V20150921.PutImage", request);
+    assert_eq!(status, 200, "{answer}");
+    let digest = answer["image"]["imageId"]["imageDigest"].as_str().expect("a digest").to_owned();
+    let register = |reference: &str| {
+        let mut definition = definition();
+        let image = format!("123456789012.dkr.ecr.us-east-1.amazonaws.com/web{reference}");
+        definition["containerDefinitions"][0]["image"] = json!(image);
+        aws.ecs("RegisterTaskDefinition", definition);
+    };
+    for reference in [format!("@{digest}"), format!(":1@{digest}"), ":1".to_owned()] {
+        register(&reference);
+        let task = migrate(&aws, &made);
+        assert_eq!(task["stoppedReason"], "Essential container in task exited", "{reference}");
+        assert_eq!(task["containers"][0]["imageDigest"], digest, "{reference}");
+    }
+    register("@sha256:00");
+    let task = migrate(&aws, &made);
+    assert_eq!(task["stopCode"], "TaskFailedToStart");
+    let reason = task["stoppedReason"].as_str().expect("a reason");
+    assert!(reason.starts_with("CannotPullContainerError") && reason.contains("web@sha256:00: not found"), "{reason}");
+    assert_eq!((&task["containers"][0]["reason"], task["containers"][0].get("exitCode")), (&json!(reason), None));
+    aws.local.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_is_read_to_its_end() {
+    let (aws, made) =
+        start("[[misfortune]]\nservice = \"migrate\"\nhappens = \"finishes\"\nlog = [\"a\", \"b\", \"c\"]").await;
+    log_group(&aws);
+    register(&aws);
+    let task = migrate(&aws, &made);
+    let id = task["taskArn"].as_str().and_then(|arn| arn.rsplit('/').next()).expect("an id");
+    let get = |stream: &str, more: Value| {
+        let mut request =
+            json!({"logGroupName": "/migrate", "logStreamName": stream, "startFromHead": true, "limit": 2});
+        request.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        aws.json("logs", "Logs_20140328.GetLogEvents", request)
+    };
+    let stream = format!("ecs/migrate/{id}");
+    let mut token = Value::Null;
+    let mut lines = Vec::new();
+    loop {
+        let (status, page) = get(&stream, if token.is_null() { json!({}) } else { json!({"nextToken": token}) });
+        assert_eq!(status, 200, "{page}");
+        lines.extend(page["events"].as_array().expect("events").iter().map(|event| event["message"].clone()));
+        // At the end of the stream the token is the one that was given.
+        if page["nextForwardToken"] == token {
+            break;
+        }
+        token = page["nextForwardToken"].clone();
+    }
+    assert_eq!(lines, ["a", "b", "c"]);
+    for (more, message) in [
+        (json!({}), "The specified log stream does not exist."),
+        (json!({"logGroupName": "/nothing"}), "The specified log group does not exist."),
+    ] {
+        let (status, refusal) = get("ecs/migrate/none", more);
+        assert_eq!((status, &refusal["__type"]), (400, &json!("ResourceNotFoundException")));
+        assert_eq!(refusal["message"], message);
+    }
     aws.local.stop().await;
 }
 

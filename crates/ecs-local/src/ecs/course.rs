@@ -27,6 +27,8 @@ pub(crate) struct Course {
     /// Its health check, if it has one.
     check: Option<Check>,
     pub(crate) health: Health,
+    /// The digests of the images that were pulled, by container.
+    pub(crate) digests: Vec<(String, String)>,
     logs: Vec<Log>,
     /// Seconds for which failed health checks of the load balancer do not count.
     grace: f64,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Region;
 use super::alarm::Watch;
 use super::error::{Stop, invalid_parameter, service_not_found};
-use super::json::{list, page, text, texts};
+use super::json::{list, number, page, text, texts};
 use super::lifecycle::{Lifecycle, show_hooks};
 use super::placement::Placement;
 use super::service::Service;
@@ -50,13 +50,12 @@ pub(crate) struct Deployment {
     pub(crate) rollback: bool,
 }
 
-/// `status` of a service deployment.
+/// `status` of a service deployment. Nothing that is documented leads to STOP_REQUESTED.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DeploymentStatus {
     Pending,
     InProgress,
     Successful,
-    StopRequested,
     Stopped,
     RollbackRequested,
     RollbackInProgress,
@@ -70,7 +69,6 @@ impl DeploymentStatus {
             DeploymentStatus::Pending => "PENDING",
             DeploymentStatus::InProgress => "IN_PROGRESS",
             DeploymentStatus::Successful => "SUCCESSFUL",
-            DeploymentStatus::StopRequested => "STOP_REQUESTED",
             DeploymentStatus::Stopped => "STOPPED",
             DeploymentStatus::RollbackRequested => "ROLLBACK_REQUESTED",
             DeploymentStatus::RollbackInProgress => "ROLLBACK_IN_PROGRESS",
@@ -84,7 +82,6 @@ impl DeploymentStatus {
         match self {
             DeploymentStatus::Pending
             | DeploymentStatus::InProgress
-            | DeploymentStatus::StopRequested
             | DeploymentStatus::RollbackRequested
             | DeploymentStatus::RollbackInProgress => false,
             DeploymentStatus::Successful
@@ -139,12 +136,24 @@ pub(crate) struct ServiceRevision {
     pub(crate) placement: Placement,
     /// Its tasks are in the alternate target groups.
     pub(crate) alternate: bool,
+    /// The digests of its images, by container, as its first task found them: all its tasks run these (developer guide,
+    /// "Container image resolution").
+    pub(crate) digests: Vec<(String, String)>,
     pub(crate) created: f64,
 }
 
-/// Failures after which the circuit breaker gives up: half of the desired count, at least 3 and at most 200.
-pub(crate) fn threshold(desired: i64) -> i64 {
-    ((desired + 1) / 2).clamp(3, 200)
+/// Failures after which the circuit breaker gives up: half of the desired count, at least 3 and at most 200, unless the
+/// configuration says otherwise (botocore ecs model, ThresholdConfiguration).
+pub(crate) fn threshold(desired: i64, configuration: &Value) -> i64 {
+    let configured = &configuration["deploymentCircuitBreaker"]["thresholdConfiguration"];
+    let value = number(configured, "value").unwrap_or(50);
+    let share = (desired * value + 99) / 100;
+    match text(configured, "type") {
+        Some("COUNT") => value,
+        // Without a failure nothing has failed.
+        Some("UNBOUNDED_PERCENT") => share.max(1),
+        Some(_) | None => share.clamp(3, 200),
+    }
 }
 
 impl Deployment {
@@ -402,7 +411,14 @@ impl Region {
         let content = self.task_definition(&revision.definition).map_or(&Value::Null, |definition| &definition.content);
         shown["containerImages"] = list(content, "containerDefinitions")
             .iter()
-            .map(|container| json!({"containerName": text(container, "name"), "image": text(container, "image")}))
+            .map(|container| {
+                let name = text(container, "name").unwrap_or_default();
+                let mut shown = json!({"containerName": name, "image": text(container, "image")});
+                if let Some((_, digest)) = revision.digests.iter().find(|(container, _)| container == name) {
+                    shown["imageDigest"] = json!(digest);
+                }
+                shown
+            })
             .collect();
         shown
     }

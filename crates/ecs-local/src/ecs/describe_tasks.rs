@@ -19,6 +19,11 @@ impl Region {
         {
             return Err(service_not_found());
         }
+        // "It must be the only filter that you use" (API reference, ListTasks), which desiredStatus always is besides.
+        let others = ["serviceName", "family", "containerInstance", "launchType", "daemonName"];
+        if text(request, "startedBy").is_some() && others.iter().any(|name| text(request, name).is_some()) {
+            return Err(invalid_parameter("When startedBy is specified, it must be the only filter."));
+        }
         let desired = text(request, "desiredStatus").unwrap_or("RUNNING");
         let wanted = |task: &&Task| {
             task.cluster == *cluster
@@ -92,6 +97,7 @@ impl Region {
             Some(size) => size,
             None => &content["ephemeralStorage"]["sizeInGiB"],
         };
+        let arm = content.pointer("/runtimePlatform/cpuArchitecture").is_some_and(|kind| kind == "ARM64");
         let mut shown = json!({
             "taskArn": task.arn,
             "clusterArn": self.arn(&format!("cluster/{}", task.cluster)),
@@ -111,7 +117,7 @@ impl Region {
             "ephemeralStorage": {"sizeInGiB": storage.as_i64().unwrap_or(20)},
             "healthStatus": task.course.health.name(),
             "overrides": overrides(&task.course.overrides, content),
-            "attributes": [{"name": "ecs.cpu-architecture", "value": "x86_64"}],
+            "attributes": [{"name": "ecs.cpu-architecture", "value": if arm { "arm64" } else { "x86_64" }}],
             "inferenceAccelerators": [],
             "tags": if tags { self.tags.of(&task.arn) } else { json!([]) },
             "version": task.version,
@@ -188,6 +194,9 @@ impl Region {
             if let Some(size) = given[*name].as_i64().or(container[*name].as_i64()) {
                 shown[*name] = json!(size.to_string());
             }
+        }
+        if let Some((_, digest)) = task.course.digests.iter().find(|(container, _)| container == name) {
+            shown["imageDigest"] = json!(digest);
         }
         if task.times.pull_stopped.is_some() {
             shown["runtimeId"] = json!(format!("{id}-{index:010}"));

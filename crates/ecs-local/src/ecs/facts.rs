@@ -30,7 +30,7 @@ pub(crate) enum Question {
     Trust(String),
     /// A CloudWatch alarm, by name.
     Alarm(String),
-    /// An image in ECR, by repository and tag or digest: "web:1", "web@sha256:…".
+    /// An image in ECR, by repository and tag or digest: "web:1", "web@sha256:…", "web:1@sha256:…".
     Image(String),
     /// A log group.
     LogGroup { region: String, name: String },
@@ -45,6 +45,11 @@ pub(crate) enum Fact {
     Found,
     /// It is not there, and neither is anything like it: no image was ever pushed to the repository.
     Empty,
+    /// An image.
+    Image {
+        /// Its digest: "sha256:…".
+        digest: String,
+    },
     /// A subnet.
     Subnet(Subnet),
     /// A target group.
@@ -119,13 +124,13 @@ impl Facts {
                 Question::TargetGroup(_) => Fact::TargetGroup { attached: true, deregistration_delay: 30.0 },
                 Question::Rule(_) => Fact::Rule { weights: vec![("arn:tg".to_owned(), 1), ("arn:tg2".to_owned(), 0)] },
                 Question::Alarm(_) => Fact::Alarm { alarming: false, window: 60.0 },
+                Question::Image(reference) => Fact::Image { digest: crate::ecr::digest(reference.as_bytes()) },
                 Question::Role(_)
                 | Question::Trust(_)
                 | Question::SecurityGroup(_)
                 | Question::Parameter(_)
                 | Question::Secret(_)
                 | Question::Repository(_)
-                | Question::Image(_)
                 | Question::LogGroup { .. } => Fact::Found,
             });
         }

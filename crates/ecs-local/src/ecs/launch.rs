@@ -134,9 +134,14 @@ fn missing(definition: &TaskDefinition, region: &str, facts: &Facts, strict_imag
         let there = match facts.get(&question) {
             Some(Fact::Missing) | None => false,
             Some(Fact::Empty) => !strict_images,
-            Some(Fact::Found | Fact::Subnet(_) | Fact::TargetGroup { .. } | Fact::Rule { .. } | Fact::Alarm { .. }) => {
-                true
-            }
+            Some(
+                Fact::Found
+                | Fact::Image { .. }
+                | Fact::Subnet(_)
+                | Fact::TargetGroup { .. }
+                | Fact::Rule { .. }
+                | Fact::Alarm { .. },
+            ) => true,
         };
         if there {
             continue;
@@ -210,6 +215,33 @@ fn repository<'a>(image: &'a str, region: &str) -> Option<(&'a str, String)> {
     Some((repository, reference))
 }
 
+/// The digests of a task definition's images, by container, as far as they are known.
+///
+/// Of an image that is no one's here nothing is known; it has a digest all the same, which stays.
+pub(crate) fn digests(content: &Value, region: &str, facts: &Facts) -> Vec<(String, String)> {
+    let digest = |image: &str| match (image.split_once('@'), repository(image, region)) {
+        (Some((_, digest)), _) => Some(digest.to_owned()),
+        (None, Some((_, reference))) => match facts.get(&Question::Image(reference)) {
+            Some(Fact::Image { digest }) => Some(digest),
+            Some(
+                Fact::Missing
+                | Fact::Found
+                | Fact::Empty
+                | Fact::Subnet(_)
+                | Fact::TargetGroup { .. }
+                | Fact::Rule { .. }
+                | Fact::Alarm { .. },
+            )
+            | None => None,
+        },
+        (None, None) => Some(crate::ecr::digest(image.as_bytes())),
+    };
+    let containers = list(content, "containerDefinitions").iter();
+    containers
+        .filter_map(|container| Some((text(container, "name")?.to_owned(), digest(text(container, "image")?)?)))
+        .collect()
+}
+
 /// Makes sure that roles can be assumed.
 ///
 /// # Errors
@@ -250,6 +282,24 @@ mod tests {
         let digest = format!("{image}@sha256:ab");
         assert_eq!(repository(&digest, "us-east-1"), Some(("team/app", "team/app@sha256:ab".to_owned())));
         assert_eq!(repository("nginx:latest", "us-east-1"), None);
+    }
+
+    #[test]
+    fn an_image_is_known_by_its_digest() {
+        let registry = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
+        let container = |name: &str, image: String| json!({"name": name, "image": image});
+        let content = json!({"containerDefinitions": [
+            container("tagged", format!("{registry}/web:1")),
+            container("pinned", format!("{registry}/web:1@sha256:0b")),
+            container("unknown", format!("{registry}/api:1")),
+            container("foreign", "nginx:latest".to_owned()),
+        ]});
+        let mut facts = Facts::default();
+        facts.insert(Question::Image("web:1".to_owned()), Fact::Image { digest: "sha256:0a".to_owned() });
+        let found = digests(&content, "us-east-1", &facts);
+        let of = |name: &str| found.iter().find(|(container, _)| container == name).map(|(_, digest)| digest.as_str());
+        assert_eq!((of("tagged"), of("pinned"), of("unknown")), (Some("sha256:0a"), Some("sha256:0b"), None));
+        assert!(of("foreign").is_some_and(|digest| digest.starts_with("sha256:")));
     }
 
     #[test]

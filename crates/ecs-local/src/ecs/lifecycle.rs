@@ -125,10 +125,7 @@ impl ServiceDeployment {
     fn shifting(&self) -> Option<&Lifecycle> {
         let runs = matches!(
             self.status,
-            DeploymentStatus::InProgress
-                | DeploymentStatus::Pending
-                | DeploymentStatus::StopRequested
-                | DeploymentStatus::RollbackRequested
+            DeploymentStatus::InProgress | DeploymentStatus::Pending | DeploymentStatus::RollbackRequested
         );
         self.lifecycle.as_ref().filter(|lifecycle| runs && lifecycle.stage < LifecycleStage::CleanUp)
     }

@@ -87,6 +87,7 @@ impl Region {
                     Fact::Missing
                     | Fact::Empty
                     | Fact::Found
+                    | Fact::Image { .. }
                     | Fact::Subnet(_)
                     | Fact::Rule { .. }
                     | Fact::Alarm { .. },

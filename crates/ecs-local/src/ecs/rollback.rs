@@ -170,7 +170,6 @@ impl Region {
                 DeploymentStatus::Pending
                 | DeploymentStatus::InProgress
                 | DeploymentStatus::Successful
-                | DeploymentStatus::StopRequested
                 | DeploymentStatus::Stopped
                 | DeploymentStatus::RollbackRequested
                 | DeploymentStatus::RollbackSuccessful,
@@ -182,14 +181,12 @@ impl Region {
         }
     }
 
-    /// StopServiceDeployment. Without a type it rolls back.
+    /// StopServiceDeployment: it rolls back. ABORT stands in the model, and "the valid values are ROLLBACK" (API reference).
     pub(crate) fn stop_service_deployment(&mut self, request: &Value) -> Result<Value, Stop> {
         let arn = text(request, "serviceDeploymentArn").unwrap_or_default();
-        let wanted = match text(request, "stopType") {
-            None | Some("ROLLBACK") => DeploymentStatus::RollbackRequested,
-            Some("ABORT") => DeploymentStatus::StopRequested,
-            Some(_) => return Err(invalid_parameter("Invalid stopType. Valid values are: ABORT, ROLLBACK")),
-        };
+        if text(request, "stopType").is_some_and(|kind| kind != "ROLLBACK") {
+            return Err(invalid_parameter("Invalid stopType. Valid values are: ROLLBACK"));
+        }
         let (at, scale) = (self.now, self.scale);
         let Some((index, deployment)) = self.find_service_deployment(arn) else {
             return Err(service_deployment_not_found());
@@ -201,7 +198,7 @@ impl Region {
         }
         // What stops or goes back already goes on with that (developer guide, "Stopping service deployments").
         if matches!(deployment.status, DeploymentStatus::Pending | DeploymentStatus::InProgress) {
-            deployment.status = wanted;
+            deployment.status = DeploymentStatus::RollbackRequested;
             deployment.requested = Some(at + scale.lasts(REQUEST));
             deployment.updated = at;
             self.services[index].wake_at(at);
@@ -213,35 +210,14 @@ impl Region {
     pub(crate) fn heed_request(&mut self, index: usize) {
         let at = self.now;
         let service = &mut self.services[index];
-        let Some((status, due)) =
-            service.in_flight().and_then(|deployment| Some((deployment.status, deployment.requested?)))
-        else {
+        let requested = |deployment: &&ServiceDeployment| deployment.status == DeploymentStatus::RollbackRequested;
+        let Some(due) = service.in_flight().filter(requested).and_then(|deployment| deployment.requested) else {
             return;
         };
         if due > at {
             service.wake_at(due);
-            return;
-        }
-        match status {
-            DeploymentStatus::RollbackRequested => self.fail_deployment(index, &Cause::Requested),
-            DeploymentStatus::StopRequested => {
-                if let Some(primary) = service.deployments.first_mut() {
-                    primary.rollout = Rollout::Failed;
-                    primary.reason = "ECS deployment: stopped on request.".to_owned();
-                    primary.updated = at;
-                }
-                if let Some(under_way) = service.under_way() {
-                    let reason = "Service deployment stopped because a stop was requested.";
-                    under_way.end(at, DeploymentStatus::Stopped, Some(reason));
-                }
-            }
-            DeploymentStatus::Pending
-            | DeploymentStatus::InProgress
-            | DeploymentStatus::Successful
-            | DeploymentStatus::Stopped
-            | DeploymentStatus::RollbackInProgress
-            | DeploymentStatus::RollbackSuccessful
-            | DeploymentStatus::RollbackFailed => {}
+        } else {
+            self.fail_deployment(index, &Cause::Requested);
         }
     }
 

@@ -7,7 +7,7 @@ use super::course::Course;
 use super::deployment::{DeploymentStatus, Rollout, ServiceDeployment};
 use super::error::Stop;
 use super::facts::{Fact, Facts, Question};
-use super::launch::needs;
+use super::launch::{digests, needs};
 use super::lifecycle::LifecycleStage;
 use super::rollback::Cause;
 use super::service::Status;
@@ -96,6 +96,9 @@ impl Region {
                 continue;
             }
             let trouble = self.trouble(&self.tasks[index], facts);
+            if self.tasks[index].stage == Stage::Pending && trouble.is_none() {
+                self.resolve_images(index, facts);
+            }
             let task = &mut self.tasks[index];
             match task.proceed(at, trouble, &scale, &mut self.effects) {
                 Progress::Going => {}
@@ -133,6 +136,25 @@ impl Region {
         for (service, deployment, reason) in failed {
             self.task_failed(&service, &deployment, &reason);
         }
+    }
+
+    /// Notes which images a task pulled. All tasks of a service's deployment run those of its first.
+    fn resolve_images(&mut self, index: usize, facts: &Facts) {
+        let task = &self.tasks[index];
+        let content = self.task_definition(&task.definition).map(|definition| &definition.content);
+        let mut found = content.map(|content| digests(content, &self.name, facts)).unwrap_or_default();
+        let service = self.services.iter_mut().find(|service| service.arn == task.service);
+        if let Some(service) = service {
+            let deployment = service.deployments.iter().find(|deployment| deployment.id == task.deployment);
+            let arn = deployment.map_or("", |deployment| deployment.revision.as_str());
+            let revision = service.revisions.iter_mut().find(|revision| revision.arn == arn);
+            match revision {
+                Some(revision) if revision.digests.is_empty() => revision.digests.clone_from(&found),
+                Some(revision) => found.clone_from(&revision.digests),
+                None => {}
+            }
+        }
+        self.tasks[index].course.digests = found;
     }
 
     /// Counts a task that did not start, and gives up where the circuit breaker says so.

@@ -374,6 +374,7 @@ impl Region {
             placement: service.placement.clone(),
             // A deployment that shifts traffic chooses when it begins.
             alternate: service.completed.as_ref().is_some_and(|(_, revision)| service.is_alternate(revision)),
+            digests: Vec::new(),
             created: now,
         });
         let sources = service.deployments.iter().map(|deployment| deployment.revision.clone()).collect();
@@ -382,7 +383,7 @@ impl Region {
         }
         self.end_scripts(index);
         let service = &mut self.services[index];
-        let threshold = threshold(service.desired);
+        let threshold = threshold(service.desired, &service.configuration);
         let lifecycle = is_staged(&service.configuration).then(|| Lifecycle::new(&service.configuration, now));
         service.service_deployments.push(ServiceDeployment {
             arn,

@@ -1,5 +1,6 @@
 //! The model on a fake clock, in a world that is made up.
 
+mod deployments;
 mod misfortunes;
 mod strategies;
 

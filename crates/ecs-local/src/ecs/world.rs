@@ -366,7 +366,7 @@ async fn ask(question: &Question, region: &str, outside: Outside<'_>) -> Option<
     }
 }
 
-/// Looks for an image in its repository.
+/// Looks for an image in its repository. Where there are tag and digest, the digest counts.
 async fn image(reference: &str, region: &str, upstream: &Upstream) -> Option<Fact> {
     let (repository, wanted) = match reference.split_once('@') {
         Some((repository, digest)) => (repository.split(':').next()?, ("imageDigest", digest)),
@@ -379,5 +379,6 @@ async fn image(reference: &str, region: &str, upstream: &Upstream) -> Option<Fac
     if images.is_empty() {
         return Some(Fact::Empty);
     }
-    images.iter().any(|image| image[wanted.0] == json!(wanted.1)).then_some(Fact::Found)
+    let found = images.iter().find(|image| image[wanted.0] == json!(wanted.1))?;
+    Some(Fact::Image { digest: found["imageDigest"].as_str()?.to_owned() })
 }

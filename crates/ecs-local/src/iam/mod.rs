@@ -1,9 +1,12 @@
-//! IAM, where moto is wrong: service-linked roles, policies that are none, and roles that show late.
+//! IAM, where moto is wrong: service-linked roles, policies that are none, roles that show late, and simulations.
 
+pub(crate) mod denial;
 pub(crate) mod pass_role;
 mod policy;
 mod role;
+mod simulation;
 
+use hyper::StatusCode;
 use hyper::body::Bytes;
 
 use self::policy::Purpose;
@@ -14,6 +17,9 @@ use crate::proxy::Proxy;
 use crate::refusal::Refusal;
 use crate::turn::Turn;
 use crate::upstream::{Reply, Upstream};
+
+/// Who calls: the user to whom the dummy credentials belong.
+pub(crate) const CALLER: &str = "arn:aws:iam::123456789012:user/testing";
 
 /// IAM's API version.
 const VERSION: &str = "2010-05-08";
@@ -76,8 +82,17 @@ pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
         }
         "GetRole" => match role::afterglow(proxy, name) {
             Some(answer) => answer,
-            None => proxy.upstream.forward(request).await,
+            None => {
+                let answer = proxy.upstream.forward(request).await;
+                if answer.status == StatusCode::NOT_FOUND {
+                    // moto's words are others.
+                    let message = format!("The role with name {name} cannot be found.");
+                    return Refusal::new("NoSuchEntity", message).with_status(StatusCode::NOT_FOUND).answer(request);
+                }
+                answer
+            }
         },
+        "SimulatePrincipalPolicy" => simulation::simulate(proxy, request).await,
         "ListRoles" => role::show(proxy, proxy.upstream.forward(request).await),
         _ => proxy.upstream.forward(request).await,
     }

@@ -1,9 +1,9 @@
-//! Roles so new that ECS cannot be given them yet.
+//! Roles that ECS cannot be given: those that nobody may pass, and those so new that they do not show yet.
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use super::role;
+use super::{denial, role};
 use crate::answer::Answer;
 use crate::call::Request;
 use crate::environment::ACCOUNT;
@@ -16,8 +16,11 @@ const SERVICE_LINKED: &str = "AWSServiceRoleForECS";
 const PROPER: &str = "Unable to assume role and validate the listeners configured on your load balancer. Please verify \
                       that the ECS service role being passed has the proper permissions.";
 
-/// The refusal of a call to ECS that passes a role made a moment ago.
+/// The refusal of a call to ECS that passes a role which must not be passed, or one made a moment ago.
 pub(crate) async fn refusal(proxy: &Proxy, request: &Request) -> Option<Answer> {
+    if let Some(role) = denied(proxy, request).await {
+        return Some(denial::refuse(request, "iam:PassRole", &role));
+    }
     if !role::may_be_unsettled(proxy) {
         return None;
     }
@@ -27,11 +30,7 @@ pub(crate) async fn refusal(proxy: &Proxy, request: &Request) -> Option<Answer> 
         "RegisterTaskDefinition" => {
             // <https://github.com/terraform-aws-modules/terraform-aws-ecs/issues/414>
             let new = unsettled(proxy, task_roles(call))?;
-            let message = format!(
-                "User: arn:aws:iam::{ACCOUNT}:user/testing is not authorized to perform: iam:PassRole on resource: \
-                 {new} because no identity-based policy allows the iam:PassRole action"
-            );
-            refuse("AccessDeniedException", &message)
+            Some(denial::refuse(request, "iam:PassRole", new))
         }
         "CreateService" | "UpdateService" if unsettled(proxy, service_roles(call)).is_some() => {
             refuse("InvalidParameterException", PROPER)
@@ -56,6 +55,42 @@ pub(crate) async fn refusal(proxy: &Proxy, request: &Request) -> Option<Answer> 
         }
         _ => None,
     }
+}
+
+/// The ARN of a role that a call passes, and that nobody is allowed to pass.
+///
+/// A task definition passes its roles, and so does a task that is run, with those of its overrides in their place; a
+/// service passes only those that it is given itself (IAM user guide, "Grant a user permissions to pass a role to an AWS
+/// service").
+async fn denied(proxy: &Proxy, request: &Request) -> Option<String> {
+    let weather = proxy.sky.weather();
+    if weather.denies.is_empty() {
+        return None;
+    }
+    let call = &request.json;
+    let passed: Vec<String> = match request.operation.as_str() {
+        "RegisterTaskDefinition" => arns(task_roles(call)),
+        "CreateService" | "UpdateService" => arns(service_roles(call)),
+        "RunTask" => {
+            let mut definition = described(proxy, request).await;
+            for member in ["taskRoleArn", "executionRoleArn"] {
+                if call["overrides"][member].is_string() {
+                    definition[member] = call["overrides"][member].clone();
+                }
+            }
+            arns(task_roles(&definition))
+        }
+        _ => Vec::new(),
+    };
+    passed.into_iter().find(|role| weather.denies("iam:PassRole", role))
+}
+
+/// The ARNs of roles that may be named without.
+fn arns(roles: Vec<&str>) -> Vec<String> {
+    let arn = |role: &str| {
+        if role.starts_with("arn:") { role.to_owned() } else { format!("arn:aws:iam::{ACCOUNT}:role/{role}") }
+    };
+    roles.into_iter().map(arn).collect()
 }
 
 /// Whether a role, by its name or ARN, can be neither passed nor assumed yet.
@@ -103,6 +138,7 @@ mod tests {
         let shifting = json!({"advancedConfiguration": {"roleArn": "shift"}});
         let service = json!({"role": "listen", "loadBalancers": [{"targetGroupArn": "t"}, shifting]});
         assert_eq!(service_roles(&service), ["listen", "shift"]);
+        assert_eq!(arns(vec!["b", "arn:x"]), ["arn:aws:iam::123456789012:role/b", "arn:x"]);
         assert_eq!((name("arn:aws:iam::1:role/a/b"), name("b")), ("b", "b"));
     }
 }

@@ -5,6 +5,7 @@
 mod alarm;
 pub(crate) mod broken;
 mod consistency;
+mod deny;
 mod fault;
 mod hold;
 mod latency;
@@ -20,6 +21,7 @@ use serde::Deserialize;
 
 pub use alarm::Alarm;
 pub use consistency::Consistency;
+pub use deny::Deny;
 pub use fault::{Fault, Harm};
 pub use hold::{Hold, When};
 pub use latency::Latency;
@@ -55,6 +57,9 @@ pub struct Weather {
     pub misfortunes: Vec<Misfortune>,
     /// Whether an image must have been pushed to its ECR repository even where nothing was pushed to it at all.
     pub strict_images: bool,
+    /// What nobody is allowed to do.
+    #[serde(rename = "deny")]
+    pub denies: Vec<Deny>,
     /// Which alarms go off, and when.
     #[serde(rename = "alarm")]
     pub alarms: Vec<Alarm>,

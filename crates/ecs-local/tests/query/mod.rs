@@ -67,6 +67,7 @@ impl Aws {
             "ec2" => ("ec2", "2016-11-15"),
             "iam" => ("iam", "2010-05-08"),
             "rds" => ("rds", "2014-10-31"),
+            "sts" => ("sts", "2011-06-15"),
             _ => ("elasticloadbalancing", "2015-12-01"),
         };
         let kind = [("content-type", "application/x-www-form-urlencoded")];

@@ -309,21 +309,12 @@ fn a_deployment_is_stopped_on_request() {
 }
 
 #[test]
-fn an_aborted_deployment_stays_as_it_is() {
+fn a_deployment_can_only_be_rolled_back() {
     let (mut world, _) = World::updated(canary(), 400);
     let arn = world.deployment_arn();
-    world.ok("StopServiceDeployment", json!({"serviceDeploymentArn": arn, "stopType": "ABORT"}));
-    assert_eq!(world.newest_deployment()["status"], "STOP_REQUESTED");
-    world.watch(60);
-    assert_eq!(world.newest_deployment()["status"], "STOPPED");
-    assert_eq!((world.weights(), world.described()["runningCount"].clone()), ((75, 25), json!(4)));
-    // The next one puts that in order first.
-    world.register("3");
-    world.update(canary());
-    let seen = world.watch(1500);
-    assert_eq!(seen.stages[0], "RECONCILE_SERVICE");
-    assert_eq!(seen.weights, [(1, 0), (75, 25), (0, 100)]);
-    assert_eq!(world.newest_deployment()["status"], "SUCCESSFUL");
+    let refusal = world.refused("StopServiceDeployment", json!({"serviceDeploymentArn": arn, "stopType": "ABORT"}));
+    assert!(refusal.starts_with("InvalidParameterException"), "{refusal}");
+    assert_eq!(world.newest_deployment()["status"], "IN_PROGRESS");
 }
 
 #[test]
@@ -340,7 +331,9 @@ fn an_update_in_the_midst_takes_over() {
     assert!(described["taskDefinition"].as_str().is_some_and(|arn| arn.ends_with("web:3")));
     assert_eq!(described["deployments"].as_array().map(Vec::len), Some(1));
     let request = json!({"serviceDeploymentArns": [first]});
-    assert_eq!(world.ok("DescribeServiceDeployments", request)["serviceDeployments"][0]["status"], "STOPPED");
+    let stopped = world.ok("DescribeServiceDeployments", request)["serviceDeployments"][0].clone();
+    assert_eq!(stopped["status"], "STOPPED");
+    assert!(stopped["statusReason"].is_string() && stopped["stoppedAt"].is_number(), "{stopped}");
 }
 
 #[test]
