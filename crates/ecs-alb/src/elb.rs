@@ -2,7 +2,10 @@
 
 use std::rc::Rc;
 
-use aws_sdk_elasticloadbalancingv2::types::{Action, ActionTypeEnum, LoadBalancer, Tag, TargetGroup};
+use aws_sdk_elasticloadbalancingv2::types::{
+    Action, ActionTypeEnum, ForwardActionConfig, LoadBalancer, Tag, TargetGroup, TargetGroupTuple,
+    TargetHealthDescription, TargetHealthStateEnum,
+};
 use ecs_aws::Answer as _;
 use ecs_core::{Error, Identity, Listing, Owner, Result};
 
@@ -99,6 +102,22 @@ pub fn forward_to(target_group: &str) -> Action {
     Action::builder().r#type(ActionTypeEnum::Forward).target_group_arn(target_group).build()
 }
 
+/// Makes the action that forwards to target groups with weights.
+pub fn forward_to_all(weights: &[(&str, i32)]) -> Action {
+    let tuple =
+        |(arn, weight): &(&str, i32)| TargetGroupTuple::builder().target_group_arn(*arn).weight(*weight).build();
+    let config = ForwardActionConfig::builder().set_target_groups(Some(weights.iter().map(tuple).collect()));
+    Action::builder().r#type(ActionTypeEnum::Forward).forward_config(config.build()).build()
+}
+
+/// Says whether a target group has targets that are to stay: tasks that serve, or that are about to.
+pub async fn has_targets(elb: &Elb, target_group: &str) -> Result<bool> {
+    let reply = elb.read.describe_target_health().target_group_arn(target_group).send().await;
+    let reply = reply.answer("elasticloadbalancing:DescribeTargetHealth")?;
+    let state = |target: &TargetHealthDescription| target.target_health().and_then(|health| health.state()).cloned();
+    Ok(reply.target_health_descriptions().iter().any(|target| state(target) != Some(TargetHealthStateEnum::Draining)))
+}
+
 /// Returns the ARNs of the target groups that actions forward to, each once.
 ///
 /// ELB reads back one target group in both forms, as `TargetGroupArn` and in `ForwardConfig`; several in the latter only.
@@ -119,6 +138,16 @@ pub fn targets(actions: &[Action]) -> Vec<&str> {
 /// Says whether actions forward to a target group, whatever the weights: a blue/green deployment shifts them.
 pub fn forwards_to(actions: &[Action], target_group: &str) -> bool {
     targets(actions).contains(&target_group)
+}
+
+/// Returns the weight that actions give a target group: without one, or alone, it is 1.
+pub fn weight(actions: &[Action], target_group: &str) -> i32 {
+    let tuples = actions.iter().filter_map(Action::forward_config).flat_map(ForwardActionConfig::target_groups);
+    let weighted = tuples.filter(|one| one.target_group_arn() == Some(target_group));
+    match weighted.map(|one| one.weight().unwrap_or(1)).max() {
+        Some(weight) => weight,
+        None => i32::from(forwards_to(actions, target_group)),
+    }
 }
 
 /// Says whether actions make people log in first, which ELB does not read back whole: their client secret is missing.
@@ -187,6 +216,20 @@ mod tests {
         for (action, arns) in cases {
             assert_eq!(targets(std::slice::from_ref(&action)), arns);
             assert!(forwards_to(&[action], BLUE));
+        }
+    }
+
+    #[test]
+    fn a_weight_is_what_is_written_or_one() {
+        let base = || Action::builder().r#type(ActionTypeEnum::Forward);
+        let cases = [
+            (forward_to(BLUE), (1, 0)),
+            (base().target_group_arn(BLUE).forward_config(weighted(&[(BLUE, 1)])).build(), (1, 0)),
+            (forward_to_all(&[(BLUE, 0), (GREEN, 100)]), (0, 100)),
+        ];
+        for (action, wanted) in cases {
+            let actions = [action];
+            assert_eq!((weight(&actions, BLUE), weight(&actions, GREEN)), wanted);
         }
     }
 

@@ -13,9 +13,9 @@ use std::rc::Rc;
 use aws_sdk_elasticloadbalancingv2::Client;
 use ecs_aws::parameter::{self, Ssm, Wanted};
 use ecs_aws::{Api, Session};
-use ecs_core::id::TargetGroupArn;
+use ecs_core::id::{ListenerRuleArn, TargetGroupArn};
 use ecs_core::member::{self, Member as _, Net, Sg};
-use ecs_core::stack::{ParameterLayer, Service};
+use ecs_core::stack::{DEFAULT_PATH, LAST_PRIORITY, ParameterLayer, Service};
 use ecs_core::tool::Tool;
 use ecs_core::{All as _, Error, Result, Run, Stack};
 use futures::future::join_all;
@@ -28,7 +28,7 @@ use crate::elb::Listings;
 use crate::listener::{Listener, Listeners};
 use crate::load_balancer::LoadBalancer;
 use crate::others::Others;
-use crate::rule::{Rule, Rules};
+use crate::rule::{Alternate, Rule, Rules};
 use crate::target_group::TargetGroup;
 
 /// Name of the layer in the identity tags.
@@ -71,6 +71,7 @@ impl Tool for Alb {
                         "elasticloadbalancing:DescribeTags",
                         "elasticloadbalancing:DescribeTargetGroupAttributes",
                         "elasticloadbalancing:DescribeTargetGroups",
+                        "elasticloadbalancing:DescribeTargetHealth",
                         "sts:GetCallerIdentity"
                     ],
                     "Resource": "*"
@@ -176,10 +177,22 @@ impl Tool for Alb {
             let net: Net = run.input().await?;
             run.expect_lag(net.new);
             check(&net)?;
-            let groups = stack
-                .services
-                .iter()
-                .map(|(key, service)| run.ensure(&elb, TargetGroup::new(stack, key, service, &net.vpc_id, &listings)));
+            let group = |(key, service): (&String, &Service)| {
+                run.ensure(&elb, TargetGroup::new(stack, key, service, &net.vpc_id, &listings))
+            };
+            let groups = stack.services.iter().map(group);
+            let alternates = async {
+                let used = others::second_in_use(&elb, stack, &listings).await?;
+                let has =
+                    |(key, service): &(&String, &Service)| service.shift().is_some() || used.contains(key.as_str());
+                let alternates = stack.services.iter().filter(has).map(async |(key, service)| {
+                    let made = TargetGroup::alternate(stack, key, service, &net.vpc_id, &listings);
+                    let held = run.ensure(&elb, made).await?;
+                    let needed = service.shift().is_some();
+                    Ok((key.clone(), Alternate { group: held.arn.clone(), needed, new: held.is_new() }))
+                });
+                Ok(join_all(alternates).await.all()?.into_iter().collect::<BTreeMap<String, Alternate>>())
+            };
             let balancer = async {
                 let sg: Sg = run.input().await?;
                 run.expect_lag(sg.new);
@@ -191,8 +204,8 @@ impl Tool for Alb {
                 let _ = listeners.get(&elb).await;
                 Ok((balancer, listeners))
             };
-            let (groups, balancer) = join!(join_all(groups), balancer);
-            let (groups, (balancer, listeners)) = (groups.all(), balancer).all()?;
+            let (groups, alternates, balancer) = join!(join_all(groups), alternates, balancer);
+            let (groups, alternates, (balancer, listeners)) = (groups.all(), alternates, balancer).all()?;
             let groups: BTreeMap<String, TargetGroupArn> =
                 stack.services.keys().cloned().zip(groups.iter().map(|group| group.arn.clone())).collect();
 
@@ -200,31 +213,36 @@ impl Tool for Alb {
                 stack.default_service().ok_or_else(|| Error::usage("every service has a path: one must have none"))?;
             let listener = Listener::serving(stack, &balancer, &listeners, &groups[default]);
             let listener = run.ensure(&elb, listener).await?;
-            let rules = Rules::of(&listener, wanted_rules(stack, &groups), run.prunes());
+            let rules = Rules::of(&listener, wanted_rules(stack, &groups, &alternates), run.prunes());
             // First of all, or a rule that is to go could hold a priority that is wanted.
             Others::among_rules(stack, &listings, &rules).ensure(run, &elb).await?;
-            join_all(Rule::all(stack, &rules).into_iter().map(|rule| run.ensure(&elb, rule))).await.all()?;
-            Ok((balancer, groups, listeners, listener))
+            let made = Rule::all(stack, &rules).into_iter().map(async |rule| {
+                let key = rule.key().to_owned();
+                Ok((key, run.ensure(&elb, rule).await?.into_live()))
+            });
+            let rules: BTreeMap<String, rule::Live> = join_all(made).await.all()?.into_iter().collect();
+            Ok((balancer, listeners, listener, Routes { groups, alternates, rules }))
         };
         let ((), routing, parameters) = join!(look, routing, parameters);
-        let ((balancer, groups, listeners, listener), ()) = (routing, parameters).all()?;
+        let ((balancer, listeners, listener, routes), ()) = (routing, parameters).all()?;
         let Address { dns_name, url } = Address::of(stack, &balancer);
         run.publish(&member::Alb {
             load_balancer_arn: Some(balancer.arn.clone()),
             dns_name,
             url,
             listener_arn: Some(listener.arn.clone()),
-            target_group_arns: groups.clone(),
+            target_group_arns: routes.target_groups(),
+            alternate_target_group_arns: routes.alternate_target_groups(),
+            production_rule_arns: routes.production_rules(),
         })?;
 
         // From here on it is about requests: services can be made already.
         let redirect = async {
             if stack.alb.certificate_arn.is_some() {
                 // Only now: before, 443 might not have known all the paths.
-                let groups: Vec<_> = groups.values().cloned().collect();
-                run.ensure(&elb, Listener::redirecting(stack, &balancer, &listeners, &groups)).await?;
+                run.ensure(&elb, Listener::redirecting(stack, &balancer, &listeners, &routes.all_groups())).await?;
             }
-            Others::beside(stack, &listings, &listeners).ensure(run, &elb).await
+            Others::beside(stack, &listings, &listeners, routes.alternates.keys()).ensure(run, &elb).await
         };
         let (redirect, balancer) = join!(redirect, run.ready(&elb, &balancer));
         let ((), balancer) = (redirect, balancer).all()?;
@@ -238,8 +256,11 @@ impl Tool for Alb {
 /// Looks for what is to be deleted: listeners and rules go with their load balancer.
 async fn destroy(run: &Run<'_>, elb: &Elb, ssm: &Ssm, stack: &Stack, listings: &Rc<Listings>) -> Result<()> {
     let (net, sg) = (Net::unknown(), Sg::unknown());
-    let groups = stack.services.iter().map(|(key, service)| {
-        run.ensure(elb, TargetGroup::new(stack, key, service, &net.vpc_id, listings).for_destroy())
+    // A file of before may have had a strategy with a second target group: it costs nothing to look for it.
+    let groups = stack.services.iter().flat_map(|(key, service)| {
+        let one = TargetGroup::new(stack, key, service, &net.vpc_id, listings);
+        let other = TargetGroup::alternate(stack, key, service, &net.vpc_id, listings);
+        [one, other].map(|group| run.ensure(elb, group.for_destroy()))
     });
     let parameters = parameter::ensure_all(run, ssm, stack, LAYER, wanted(stack, &Address::unknown())?);
     let found = join!(join_all(groups), Others::for_destroy(stack, listings).ensure(run, elb), parameters);
@@ -294,13 +315,77 @@ fn wanted(stack: &Stack, address: &Address) -> Result<Vec<Wanted>> {
     parameters.collect::<Vec<_>>().all()
 }
 
-/// Returns the rules of the services that have a path.
-fn wanted_rules(stack: &Stack, groups: &BTreeMap<String, TargetGroupArn>) -> Vec<rule::Wanted> {
+/// Returns the rules of the services that have a path, and of the one without where it has a second target group.
+///
+/// That one's requests would go by the listener's default action as well. But ECS shifts traffic in a *rule*, which it is
+/// told by its ARN (`AdvancedConfiguration`, `productionListenerRule`), and ELB does not let anybody change the rule that
+/// stands for the default action: only the listener can be (`ModifyRule` answers `OperationNotPermitted`). So it gets a
+/// rule for every path, behind all others.
+fn wanted_rules(
+    stack: &Stack,
+    groups: &BTreeMap<String, TargetGroupArn>,
+    alternates: &BTreeMap<String, Alternate>,
+) -> Vec<rule::Wanted> {
     let wanted = |(key, service): (&String, &Service)| {
-        let (path, priority) = (service.path.clone()?, service.priority?);
-        Some(rule::Wanted { key: key.clone(), path, priority, group: groups.get(key)?.clone() })
+        let alternate = alternates.get(key).cloned();
+        let (path, priority, default) = match (&service.path, service.priority) {
+            (Some(path), Some(priority)) => (path.clone(), priority, false),
+            (None, _) if alternate.is_some() => (DEFAULT_PATH.to_owned(), LAST_PRIORITY, true),
+            (Some(_), None) | (None, _) => return None,
+        };
+        Some(rule::Wanted { key: key.clone(), path, priority, default, group: groups.get(key)?.clone(), alternate })
     };
     stack.services.iter().filter_map(wanted).collect()
+}
+
+/// Where the services' requests go, by service.
+#[derive(Debug)]
+struct Routes {
+    groups: BTreeMap<String, TargetGroupArn>,
+    alternates: BTreeMap<String, Alternate>,
+    rules: BTreeMap<String, rule::Live>,
+}
+
+impl Routes {
+    /// Returns the target group of each service: the first one; of a service that was deployed by shifting traffic and is
+    /// no longer, the one that serves, so that a service made anew is reached.
+    fn target_groups(&self) -> BTreeMap<String, TargetGroupArn> {
+        self.pairs(|group, _| group)
+    }
+
+    /// Returns the other target group of each service that has two.
+    fn alternate_target_groups(&self) -> BTreeMap<String, TargetGroupArn> {
+        self.pairs(|_, alternate| alternate).into_iter().filter(|(key, _)| self.alternates.contains_key(key)).collect()
+    }
+
+    fn pairs(
+        &self,
+        which: for<'g> fn(&'g TargetGroupArn, &'g TargetGroupArn) -> &'g TargetGroupArn,
+    ) -> BTreeMap<String, TargetGroupArn> {
+        let pair = |(key, group): (&String, &TargetGroupArn)| {
+            let alternate = self.alternates.get(key);
+            let swapped = |alternate: &&Alternate| {
+                !alternate.needed && self.rules.get(key).is_some_and(|rule| rule.serves(group, &alternate.group))
+            };
+            let chosen = match (alternate.filter(swapped), alternate) {
+                (Some(swapped), _) => which(&swapped.group, group),
+                (None, Some(alternate)) => which(group, &alternate.group),
+                (None, None) => group,
+            };
+            (key.clone(), chosen.clone())
+        };
+        self.groups.iter().map(pair).collect()
+    }
+
+    /// Returns the rules in which ECS shifts traffic.
+    fn production_rules(&self) -> BTreeMap<String, ListenerRuleArn> {
+        let shifted = self.rules.iter().filter(|(key, _)| self.alternates.contains_key(*key));
+        shifted.map(|(key, rule)| (key.clone(), rule.arn())).collect()
+    }
+
+    fn all_groups(&self) -> Vec<TargetGroupArn> {
+        self.groups.values().chain(self.alternates.values().map(|alternate| &alternate.group)).cloned().collect()
+    }
 }
 
 /// The clients of Elastic Load Balancing.
@@ -334,6 +419,22 @@ mod tests {
             .filter_map(|rest| rest.split('"').next())
             .collect();
         assert_eq!(allowed, made);
+    }
+
+    #[test]
+    fn the_service_without_a_path_has_a_rule_only_where_it_has_a_second_target_group() {
+        let stack = Stack::default();
+        let groups = [("backend", "b"), ("frontend", "f")].map(|(key, arn)| (key.to_owned(), arn.into()));
+        let groups = BTreeMap::from(groups);
+        let rules = |alternates: &BTreeMap<String, Alternate>| -> Vec<_> {
+            let rules = wanted_rules(&stack, &groups, alternates).into_iter();
+            rules.map(|rule| (rule.key, rule.path, rule.priority, rule.alternate.is_some())).collect()
+        };
+        let row = |key: &str, path: &str, priority, second| (key.to_owned(), path.to_owned(), priority, second);
+        assert_eq!(rules(&BTreeMap::new()), [row("backend", "/api/*", 100, false)]);
+        let second = Alternate { group: "f2".into(), needed: true, new: true };
+        let second = BTreeMap::from([("frontend".to_owned(), second)]);
+        assert_eq!(rules(&second), [row("backend", "/api/*", 100, false), row("frontend", "/*", 50_000, true)]);
     }
 
     #[test]

@@ -71,14 +71,25 @@ impl Others {
         Self::new(stack, listings, Scope::Rules(Rc::clone(rules)))
     }
 
-    /// Makes the search for listeners beside the stack's, and for its target groups that it no longer has.
-    pub fn beside(stack: &Stack, listings: &Rc<Listings>, listeners: &Rc<Listeners>) -> Self {
-        Self::new(stack, listings, Scope::Rest(Rc::clone(listeners)))
+    /// Makes the search for listeners beside the stack's, and for its target groups that it no longer has; `second` are
+    /// the keys of the services that have a second one.
+    pub fn beside<'k>(
+        stack: &Stack,
+        listings: &Rc<Listings>,
+        listeners: &Rc<Listeners>,
+        second: impl IntoIterator<Item = &'k String>,
+    ) -> Self {
+        let mut others = Self::new(stack, listings, Scope::Rest(Rc::clone(listeners)));
+        let named = |key: &String| Some(stack.services.get(key)?.alternate_target_group(key));
+        others.groups.extend(second.into_iter().filter_map(named));
+        others
     }
 
     /// Makes the search for the stack's target groups that it no longer has.
     pub fn for_destroy(stack: &Stack, listings: &Rc<Listings>) -> Self {
-        Self::new(stack, listings, Scope::Destroy)
+        let mut others = Self::new(stack, listings, Scope::Destroy);
+        others.groups.extend(stack.services.iter().map(|(key, service)| service.alternate_target_group(key)));
+        others
     }
 
     fn new(stack: &Stack, listings: &Rc<Listings>, scope: Scope) -> Self {
@@ -236,8 +247,27 @@ fn other_rule(rule: &Routes) -> Other {
 }
 
 fn former(arn: String) -> Other {
-    let text = format!("{} of a service that the stack no longer has", elb::name_in(&arn));
+    let text = format!("{}, which the stack file no longer has", elb::name_in(&arn));
     Other { kind: Kind::TargetGroup, text, arn }
+}
+
+/// Returns the keys of the services whose second target group is still in use on the stack's load balancer.
+///
+/// ECS goes on in it when the service is deployed task by task again: see [`rule`](crate::rule).
+///
+/// # Errors
+/// Any refusal by ELB.
+pub async fn second_in_use<'s>(elb: &Elb, stack: &'s Stack, listings: &Listings) -> Result<BTreeSet<&'s str>> {
+    let (balancers, groups) = join!(listings.load_balancers(elb), listings.target_groups(elb));
+    let (balancers, groups) = (balancers, groups).all()?;
+    let balancer = load_balancer::named(&balancers, &stack.alb.name).and_then(|balancer| balancer.load_balancer_arn());
+    let Some(balancer) = balancer else { return Ok(BTreeSet::new()) };
+    let used = |name: &str| {
+        let group = groups.iter().find(|group| group.target_group_name() == Some(name));
+        group.is_some_and(|group| group.load_balancer_arns().iter().any(|user| user == balancer))
+    };
+    let keys = stack.services.iter().filter(|(key, service)| used(&service.alternate_target_group(key)));
+    Ok(keys.map(|(key, _)| key.as_str()).collect())
 }
 
 /// Deletes all of one kind; what is gone already is done.
@@ -293,7 +323,7 @@ mod tests {
             changes,
             [
                 "listener: remove on port 8080 (arn:l)",
-                "target group: remove reporting-tg of a service that the stack no longer has"
+                "target group: remove reporting-tg, which the stack file no longer has"
             ]
         );
     }

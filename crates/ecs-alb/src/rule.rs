@@ -1,14 +1,23 @@
 //! The listener rules that route a path to a service.
+//!
+//! A service whose traffic ECS shifts has two target groups, and its rule forwards to both, at first with the weights 1
+//! and 0. From then on the weights are ECS's: a rule that forwards to exactly the two is as it should be
+//! (<https://github.com/terraform-aws-modules/terraform-aws-alb/issues/409>).
+//!
+//! Once it is deployed task by task again, ECS goes on in the target group that serves, and keeps the load balancer's
+//! configuration (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/update-bluegreen-to-rolling.html>). So the
+//! rule and both target groups stay what they are, whichever of them serves: nothing is cut off.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use aws_sdk_elasticloadbalancingv2::types::{
-    PathPatternConditionConfig, Rule as Described, RuleCondition, RulePriorityPair,
+    Action, PathPatternConditionConfig, Rule as Described, RuleCondition, RulePriorityPair,
 };
 use ecs_aws::{Answer as _, present};
-use ecs_core::id::{ListenerArn, TargetGroupArn};
-use ecs_core::{Change, Error, Held, Identity, Listing, Owner, Resource, Result, Stack};
+use ecs_core::id::{ListenerArn, ListenerRuleArn, TargetGroupArn};
+use ecs_core::{All as _, Change, Error, Held, Identity, Listing, Owner, Resource, Result, Stack};
+use futures::join;
 
 use crate::listener::Listener;
 use crate::{Elb, LAYER, elb};
@@ -41,8 +50,67 @@ pub struct Wanted {
     pub path: String,
     /// Priority, unique on the listener
     pub priority: i32,
+    /// It stands for the listener's default action, which no rule of its own is
+    pub default: bool,
     /// Target group that it forwards to
     pub group: TargetGroupArn,
+    /// Second target group that it forwards to
+    pub alternate: Option<Alternate>,
+}
+
+/// The second target group of a rule.
+#[derive(Debug, Clone)]
+pub struct Alternate {
+    /// Its ARN
+    pub group: TargetGroupArn,
+    /// The service's strategy needs it; else it is left from before, and may be the one that serves
+    pub needed: bool,
+    /// Nothing can be in it
+    pub new: bool,
+}
+
+impl Wanted {
+    /// Says whether actions forward to the service.
+    fn leads(&self, actions: &[Action]) -> bool {
+        let alternate = self.alternate.as_ref().is_some_and(|other| elb::forwards_to(actions, other.group.as_str()));
+        alternate || elb::forwards_to(actions, self.group.as_str())
+    }
+
+    /// Says whether actions are as they are to be, whatever their weights.
+    fn fits(&self, actions: &[Action]) -> bool {
+        match &self.alternate {
+            Some(alternate) if alternate.needed => {
+                let targets = elb::targets(actions);
+                targets.len() == 2 && [&self.group, &alternate.group].iter().all(|arn| targets.contains(&arn.as_str()))
+            }
+            Some(_) | None => self.leads(actions),
+        }
+    }
+
+    /// Makes the action, with the weights of both target groups.
+    fn action(&self, weights: (i32, i32)) -> Action {
+        match &self.alternate {
+            Some(alternate) => {
+                elb::forward_to_all(&[(self.group.as_str(), weights.0), (alternate.group.as_str(), weights.1)])
+            }
+            None => elb::forward_to(self.group.as_str()),
+        }
+    }
+
+    /// Returns the weights that keep the requests where they are answered: those that the actions give now; when they
+    /// lead elsewhere, all to the target group that has targets.
+    async fn weights(&self, elb: &Elb, actions: &[Action]) -> Result<(i32, i32)> {
+        let Some(alternate) = &self.alternate else { return Ok((1, 0)) };
+        let now = (elb::weight(actions, self.group.as_str()), elb::weight(actions, alternate.group.as_str()));
+        if now != (0, 0) {
+            return Ok(now);
+        }
+        if alternate.new {
+            return Ok((1, 0));
+        }
+        let found = join!(elb::has_targets(elb, self.group.as_str()), elb::has_targets(elb, alternate.group.as_str()));
+        Ok(if found.all()? == (false, true) { (0, 1) } else { (1, 0) })
+    }
 }
 
 impl Rules {
@@ -91,6 +159,19 @@ pub struct Live {
     rule: Described,
 }
 
+impl Live {
+    /// Returns its ARN.
+    pub fn arn(&self) -> ListenerRuleArn {
+        self.arn.as_str().into()
+    }
+
+    /// Says whether it sends all requests to a service's second target group.
+    pub fn serves(&self, group: &TargetGroupArn, alternate: &TargetGroupArn) -> bool {
+        let weight = |arn: &TargetGroupArn| elb::weight(self.rule.actions(), arn.as_str());
+        weight(group) == 0 && weight(alternate) > 0
+    }
+}
+
 impl Rule {
     /// Makes the rules of a listener that the stack wants.
     pub fn all(stack: &Stack, rules: &Rc<Rules>) -> Vec<Self> {
@@ -100,6 +181,11 @@ impl Rule {
             rules: Rc::clone(rules),
         };
         rules.wanted.iter().map(rule).collect()
+    }
+
+    /// Returns the key of its service.
+    pub fn key(&self) -> &str {
+        &self.wanted.key
     }
 
     fn condition(&self) -> RuleCondition {
@@ -125,7 +211,7 @@ impl Resource for Rule {
 
     fn planned(&self) -> Live {
         let rule = Described::builder().priority(self.wanted.priority.to_string()).conditions(self.condition());
-        let rule = rule.actions(elb::forward_to(self.wanted.group.as_str())).build();
+        let rule = rule.actions(self.wanted.action((1, 0))).build();
         Live { arn: ecs_core::id::planned(Self::KIND, &self.identity.name), rule }
     }
 
@@ -140,13 +226,14 @@ impl Resource for Rule {
         let holder = others.find(|rule| !self.rules.others_go && rule.priority() == Some(&priority));
         if let Some(other) = holder {
             let (arn, text) = (other.rule_arn().unwrap_or_default(), describe(other));
-            return Err(Error::other(format!(
-                "its priority is taken by a rule that is not in the stack file: {text} ({arn})"
-            ))
-            .hint(format!(
-                "give the service `{}` another `priority`, or run with --prune: that rule is then deleted",
-                self.wanted.key
-            )));
+            let hint = if self.wanted.default {
+                "give that rule another priority, or run with --prune: it is then deleted".to_owned()
+            } else {
+                let key = &self.wanted.key;
+                format!("give the service `{key}` another `priority`, or run with --prune: that rule is then deleted")
+            };
+            let taken = format!("its priority is taken by a rule that is not in the stack file: {text} ({arn})");
+            return Err(Error::other(taken).hint(hint));
         }
         let rule = of(&self.rules.wanted, &self.wanted, &rules);
         Ok(rule.map(|rule| Live { arn: rule.rule_arn().unwrap_or_default().to_owned(), rule: rule.clone() }))
@@ -157,7 +244,8 @@ impl Resource for Rule {
             elb::insist_on_ours(elb, self.rules.listener.as_str(), "listener", &self.identity).await?;
         }
         let call = elb.write.create_rule().listener_arn(self.rules.listener.as_str()).priority(self.wanted.priority);
-        let call = call.conditions(self.condition()).actions(elb::forward_to(self.wanted.group.as_str()));
+        let action = self.wanted.action(self.wanted.weights(elb, &[]).await?);
+        let call = call.conditions(self.condition()).actions(action);
         let reply = call.set_tags(elb::tags(&self.identity)).send().await.answer("elasticloadbalancing:CreateRule")?;
         let made = reply.rules.unwrap_or_default().into_iter().next();
         let rule = present(made, "elasticloadbalancing:CreateRule", "the rule")?;
@@ -167,7 +255,7 @@ impl Resource for Rule {
     fn diff(&self, live: &Live) -> Vec<Change> {
         let wanted = self.planned().rule;
         let priority = live.rule.priority().unwrap_or_default().to_owned();
-        let action = (!elb::forwards_to(live.rule.actions(), self.wanted.group.as_str())).then(|| {
+        let action = (!self.wanted.fits(live.rule.actions())).then(|| {
             let change = Change::update(ACTION, elb::describe(live.rule.actions()), elb::describe(wanted.actions()));
             if elb::authenticates(live.rule.actions()) {
                 change.refused("somebody has set up authentication, which would get lost: point it there by hand")
@@ -188,8 +276,10 @@ impl Resource for Rule {
         let (condition, action) = (touches(CONDITION), touches(ACTION));
         if condition || action {
             let call = elb.write.modify_rule().rule_arn(&live.arn);
-            let call = call.set_conditions(condition.then(|| vec![self.condition()]));
-            let call = call.set_actions(action.then(|| vec![elb::forward_to(self.wanted.group.as_str())]));
+            let mut call = call.set_conditions(condition.then(|| vec![self.condition()]));
+            if action {
+                call = call.actions(self.wanted.action(self.wanted.weights(elb, live.rule.actions()).await?));
+            }
             call.send().await.answer("elasticloadbalancing:ModifyRule")?;
         }
         if touches(PRIORITY) {
@@ -261,15 +351,21 @@ fn condition(condition: &RuleCondition) -> String {
 
 /// Returns the rule that is a service's: the one that forwards to its target group, else one with its path that forwards
 /// to no service of the stack, as after a change of its target group.
+///
+/// Of the service without a path it is only one with that rule's own path, or one to the second target group: others may
+/// well have made rules that lead there.
 fn of<'r>(all: &[Wanted], wanted: &Wanted, rules: &'r [Described]) -> Option<&'r Described> {
     let path = format!("{PATH_PATTERN} {}", wanted.path);
     let priority = wanted.priority.to_string();
     let candidates = || rules.iter().filter(|rule| !is_default(rule));
-    let to = |rule: &Described, group: &TargetGroupArn| elb::forwards_to(rule.actions(), group.as_str());
     let likeness = |rule: &&Described| (conditions(rule) == path, rule.priority() == Some(&priority));
-    let by_group = candidates().filter(|rule| to(rule, &wanted.group)).max_by_key(likeness);
-    by_group.or_else(|| {
-        let free = candidates().filter(|rule| !all.iter().any(|one| to(rule, &one.group)));
+    let second = |rule: &Described| {
+        wanted.alternate.as_ref().is_some_and(|other| elb::forwards_to(rule.actions(), other.group.as_str()))
+    };
+    let by_group = candidates().filter(|rule| wanted.leads(rule.actions()));
+    let by_group = by_group.filter(|rule| !wanted.default || second(rule) || conditions(rule) == path);
+    by_group.max_by_key(likeness).or_else(|| {
+        let free = candidates().filter(|rule| !all.iter().any(|one| one.leads(rule.actions())));
         free.filter(|rule| conditions(rule) == path).max_by_key(likeness)
     })
 }
@@ -295,7 +391,7 @@ fn moves(all: &[Wanted], rules: &[Described]) -> Vec<RulePriorityPair> {
 #[cfg(test)]
 mod tests {
     use aws_sdk_elasticloadbalancingv2::types::{
-        Action, ActionTypeEnum, ForwardActionConfig, HostHeaderConditionConfig, TargetGroupTuple,
+        ActionTypeEnum, ForwardActionConfig, HostHeaderConditionConfig, TargetGroupTuple,
     };
 
     use super::*;
@@ -305,7 +401,14 @@ mod tests {
     }
 
     fn wanted(key: &str, path: &str, priority: i32) -> Wanted {
-        Wanted { key: key.to_owned(), path: path.to_owned(), priority, group: group(key).as_str().into() }
+        let group = group(key).as_str().into();
+        Wanted { key: key.to_owned(), path: path.to_owned(), priority, default: false, group, alternate: None }
+    }
+
+    /// Makes a service's rule one to two target groups.
+    fn shifting(wanted: Wanted, needed: bool) -> Wanted {
+        let alternate = group(&format!("{}-alt", wanted.key)).as_str().into();
+        Wanted { alternate: Some(Alternate { group: alternate, needed, new: true }), ..wanted }
     }
 
     /// A path condition as ELB reads it back: in the old form and in the new one.
@@ -369,6 +472,60 @@ mod tests {
             assert_eq!(found, expected);
         }
         assert_eq!(resource.diff(&resource.planned()), []);
+    }
+
+    #[test]
+    fn a_rule_to_both_target_groups_is_right_whatever_the_weights() {
+        let weights =
+            |one: i32, other: i32| elb::forward_to_all(&[(&group("backend"), one), (&group("backend-alt"), other)]);
+        let both = "action: forward to backend -> forward to backend and backend-alt";
+        let cases: [(Action, bool, &[&str]); 7] = [
+            (weights(1, 0), true, &[]),
+            (weights(75, 25), true, &[]),
+            (weights(0, 100), true, &[]),
+            (forward(&["backend"]), true, &[both]),
+            (
+                forward(&["backend", "backend-alt", "mine"]),
+                true,
+                &["action: forward to backend and backend-alt and mine -> forward to backend and backend-alt"],
+            ),
+            // Deployed task by task again, wherever that is.
+            (weights(0, 100), false, &[]),
+            (forward(&["backend-alt"]), false, &[]),
+        ];
+        for (action, needed, expected) in cases {
+            let resource = resource(vec![shifting(wanted("backend", "/api/*", 100), needed)]);
+            let rule = Described::builder().rule_arn("r").priority("100").conditions(path("/api/*"));
+            let live = Live { arn: "r".into(), rule: rule.actions(action.clone()).build() };
+            let found: Vec<_> = resource.diff(&live).iter().map(ToString::to_string).collect();
+            assert_eq!(found, expected, "{action:?}");
+            assert_eq!(resource.diff(&resource.planned()), []);
+        }
+    }
+
+    #[test]
+    fn the_target_group_that_serves_is_the_one_with_weight() {
+        let (one, other) = (group("backend").as_str().into(), group("backend-alt").as_str().into());
+        for (weights, serves) in [((1, 0), false), ((75, 25), false), ((0, 100), true)] {
+            let action = elb::forward_to_all(&[(&group("backend"), weights.0), (&group("backend-alt"), weights.1)]);
+            let live = Live { arn: "r".into(), rule: Described::builder().actions(action).build() };
+            assert_eq!(live.serves(&one, &other), serves, "{weights:?}");
+        }
+    }
+
+    #[test]
+    fn the_default_services_rule_is_none_that_somebody_else_made() {
+        let default = Wanted { default: true, ..shifting(wanted("frontend", "/*", 50_000), true) };
+        let cases: [(&[Described], Option<&str>); 4] = [
+            (&[rule("a", "3", "/mine/*", &["frontend"])], None),
+            (&[rule("a", "3", "/mine/*", &["frontend"]), rule("b", "50000", "/*", &["frontend"])], Some("b")),
+            (&[rule("a", "7", "/v1/*", &["frontend", "frontend-alt"])], Some("a")),
+            (&[default_rule()], None),
+        ];
+        for (rules, arn) in cases {
+            let all = [default.clone()];
+            assert_eq!(of(&all, &all[0], rules).and_then(Described::rule_arn), arn, "{rules:?}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The target group of one service.
+//! The target group of one service, and the second one of a service whose traffic ECS shifts.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -84,6 +84,12 @@ impl TargetGroup {
             for_destroy: false,
             listings: Rc::clone(listings),
         }
+    }
+
+    /// Makes the second target group of a service, for the tasks of the version to which ECS shifts the traffic.
+    pub fn alternate(stack: &Stack, key: &str, service: &Service, vpc: &VpcId, listings: &Rc<Listings>) -> Self {
+        let identity = Identity::new(&stack.name, LAYER, service.alternate_target_group(key));
+        Self { identity, ..Self::new(stack, key, service, vpc, listings) }
     }
 
     /// Makes it one that is only looked for.

@@ -84,6 +84,8 @@ ids! {
     LoadBalancerArn
     /// A listener's ARN.
     ListenerArn
+    /// A listener rule's ARN.
+    ListenerRuleArn
     /// A target group's ARN.
     TargetGroupArn
     /// A database instance's ARN.

@@ -2,6 +2,7 @@
 //! errors and exit codes, the console and the command line.
 
 pub mod console;
+pub mod deploy_rights;
 pub mod document;
 pub mod error;
 pub mod id;

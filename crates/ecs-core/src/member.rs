@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::id::{
-    ClusterArn, DbInstanceArn, InternetGatewayId, ListenerArn, LoadBalancerArn, NatGatewayId, RoleArn, RouteTableId,
-    SecretArn, SecurityGroupId, ServiceArn, SubnetId, TargetGroupArn, TaskDefinitionArn, VpcId,
+    ClusterArn, DbInstanceArn, InternetGatewayId, ListenerArn, ListenerRuleArn, LoadBalancerArn, NatGatewayId, RoleArn,
+    RouteTableId, SecretArn, SecurityGroupId, ServiceArn, SubnetId, TargetGroupArn, TaskDefinitionArn, VpcId,
 };
 
 /// A member that one layer writes and others read.
@@ -79,6 +79,12 @@ pub struct Iam {
     /// Task roles, by service
     #[serde(default)]
     pub task_role_arns: BTreeMap<String, RoleArn>,
+    /// Role with which ECS shifts traffic, when a service's strategy does
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub infrastructure_role_arn: Option<RoleArn>,
+    /// Role with which CI deploys
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deploy_role_arn: Option<RoleArn>,
     /// A role was made by this very run
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub new: bool,
@@ -123,6 +129,12 @@ pub struct Alb {
     pub listener_arn: Option<ListenerArn>,
     /// Target groups, by service
     pub target_group_arns: BTreeMap<String, TargetGroupArn>,
+    /// Second target groups of services whose traffic ECS shifts, or has shifted, by service
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub alternate_target_group_arns: BTreeMap<String, TargetGroupArn>,
+    /// The rules in which it shifts, by service
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub production_rule_arns: BTreeMap<String, ListenerRuleArn>,
 }
 
 /// The cluster and its services: `svc`, written when every service is steady.
@@ -198,7 +210,13 @@ impl Member for Iam {
     const BY_HAND: &'static str = r#"{"iam":{"execution_role_arn":"arn:aws:iam::…","task_role_arns":{}}}"#;
 
     fn unknown() -> Self {
-        Self { execution_role_arn: RoleArn::planned("unknown"), task_role_arns: BTreeMap::new(), new: false }
+        Self {
+            execution_role_arn: RoleArn::planned("unknown"),
+            task_role_arns: BTreeMap::new(),
+            infrastructure_role_arn: None,
+            deploy_role_arn: None,
+            new: false,
+        }
     }
 }
 
@@ -235,6 +253,8 @@ impl Member for Alb {
             url: "http://unknown".to_owned(),
             listener_arn: None,
             target_group_arns: BTreeMap::new(),
+            alternate_target_group_arns: BTreeMap::new(),
+            production_rule_arns: BTreeMap::new(),
         }
     }
 }

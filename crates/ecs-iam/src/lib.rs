@@ -1,20 +1,24 @@
-//! The role layer: the task execution role, and one task role per service.
+//! The role layer: the task execution role, one task role per service, and where the stack file asks for them the role
+//! with which ECS shifts traffic and the one with which CI deploys.
 
+mod deploy_access;
 mod document;
+mod oidc_provider;
 mod role;
 mod secret_access;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_iam::Client;
 use ecs_aws::{Api, Session};
 use ecs_core::member;
 use ecs_core::tool::Tool;
-use ecs_core::{All as _, Result, Run, Stack};
+use ecs_core::{All as _, Held, Result, Run, Stack};
 use futures::future::join_all;
 use futures::join;
 use serde_json::{Value, json};
 
+use crate::oidc_provider::OidcProvider;
 use crate::role::Role;
 
 /// Name of the layer in the identity tags.
@@ -30,7 +34,7 @@ pub struct Options {}
 
 impl Tool for Iam {
     const NAME: &'static str = "ecs-iam";
-    const ABOUT: &'static str = "Create or update the roles of an ECS stack: task execution role, task roles";
+    const ABOUT: &'static str = "Create or update the roles of an ECS stack: execution role, task roles, deploy role";
     const EXAMPLES: &'static str = "  ecs-iam --stack prod.toml > iam.json
   ecs-iam plan --stack prod.toml
   ecs-net --stack prod.toml | ecs-sg | ecs-iam | ecs-ecr | ecs-db | ecs-alb | ecs-svc > prod.json
@@ -41,13 +45,15 @@ impl Tool for Iam {
     type Cloud = Session;
 
     fn policy() -> Value {
+        let policies = [role::EXECUTION_POLICY, role::INFRASTRUCTURE_POLICY];
+        let policies = policies.map(|name| role::managed_policy("aws", name));
         json!({
             "Version": "2012-10-17",
             "Statement": [
                 {
-                    "Sid": "Identity",
+                    "Sid": "Look",
                     "Effect": "Allow",
-                    "Action": "sts:GetCallerIdentity",
+                    "Action": ["iam:ListOpenIDConnectProviders", "sts:GetCallerIdentity"],
                     "Resource": "*"
                 },
                 {
@@ -70,13 +76,25 @@ impl Tool for Iam {
                     "Resource": "arn:aws:iam::*:role/*"
                 },
                 {
-                    "Sid": "ExecutionPolicy",
+                    "Sid": "ManagedPolicies",
                     "Effect": "Allow",
                     "Action": "iam:AttachRolePolicy",
                     "Resource": "arn:aws:iam::*:role/*",
                     "Condition": {
-                        "ArnEquals": { "iam:PolicyARN": role::execution_policy("aws") }
+                        "ArnEquals": {
+                            "iam:PolicyARN": policies
+                        }
                     }
+                },
+                {
+                    "Sid": "IdentityProvider",
+                    "Effect": "Allow",
+                    "Action": [
+                        "iam:AddClientIDToOpenIDConnectProvider",
+                        "iam:CreateOpenIDConnectProvider",
+                        "iam:GetOpenIDConnectProvider"
+                    ],
+                    "Resource": "arn:aws:iam::*:oidc-provider/token.actions.githubusercontent.com"
                 },
                 {
                     "Sid": "ServiceLinkedRole",
@@ -97,28 +115,60 @@ impl Tool for Iam {
 
     async fn layer(run: &Run<'_>, session: &Session, stack: &Stack, _options: &Options) -> Result<()> {
         let iam = session.api(Client::new);
+        if run.destroys() {
+            return destroy(run, &iam, stack).await;
+        }
         let execution = Role::new(stack, &stack.iam.execution_role, &stack.iam.execution_role_description);
-        // A destroy needs no more than the name: what a role has is looked up when the role is deleted.
-        let execution = if run.destroys() { execution } else { execution.for_execution(stack) };
         let task_roles = task_roles(stack);
-        let (execution, made) = join!(
-            run.ensure(&iam, execution),
+        let infrastructure = async {
+            if !stack.shifts() {
+                return Ok(None);
+            }
+            run.ensure(&iam, Role::infrastructure(stack)).await.map(Some)
+        };
+        let (execution, made, infrastructure, deploy) = join!(
+            run.ensure(&iam, execution.for_execution(stack)),
             join_all(task_roles.iter().map(|(name, key)| {
                 run.ensure(&iam, Role::new(stack, name, &format!("Task role for {key} application")))
             })),
+            infrastructure,
+            deploy(run, &iam, stack),
         );
-        let (execution, made) = (execution, made.all()).all()?;
+        let (execution, made, infrastructure, deploy) = (execution, made.all(), infrastructure, deploy).all()?;
 
         let by_name: BTreeMap<_, _> =
             task_roles.keys().zip(&made).map(|(name, role)| (name.as_str(), &role.arn)).collect();
         let arn = |name: &str| by_name.get(name).copied().unwrap_or(&execution.arn).clone();
         let services = stack.services.iter();
+        let roles = [&execution].into_iter().chain(&made).chain(&infrastructure).chain(&deploy);
         run.publish(&member::Iam {
             execution_role_arn: execution.arn.clone(),
             task_role_arns: services.map(|(key, service)| (key.clone(), arn(&service.task_role(key)))).collect(),
-            new: execution.is_new() || made.iter().any(|role| role.is_new()),
+            infrastructure_role_arn: infrastructure.as_ref().map(|role| role.arn.clone()),
+            deploy_role_arn: deploy.as_ref().map(|role| role.arn.clone()),
+            new: roles.into_iter().any(|role| role.is_new()),
         })
     }
+}
+
+/// Makes the role with which CI deploys, when the stack file names who that is.
+async fn deploy(run: &Run<'_>, iam: &IamApi, stack: &Stack) -> Result<Option<Held<Role>>> {
+    let (Some(github), Some(name)) = (&stack.iam.github, stack.deploy_role()) else { return Ok(None) };
+    // The role trusts the provider by its ARN.
+    let provider = run.ensure(iam, OidcProvider).await?;
+    run.ensure(iam, Role::deploy(stack, &name, &provider.arn, &github.subject())).await.map(Some)
+}
+
+/// Looks for what is to be deleted: all roles, by their names, with whatever policies they have.
+///
+/// A file of before may have had a strategy that shifts traffic, or a deploy role of the usual name. GitHub's identity
+/// provider stays: the whole account shares it.
+async fn destroy(run: &Run<'_>, iam: &IamApi, stack: &Stack) -> Result<()> {
+    let deploy = stack.deploy_role().unwrap_or_else(|| format!("{}-deploy", stack.name));
+    let mut names: BTreeSet<String> = task_roles(stack).into_keys().collect();
+    names.extend([stack.iam.execution_role.clone(), stack.iam.infrastructure_role.clone(), deploy]);
+    let found = names.iter().map(|name| run.ensure(iam, Role::new(stack, name, "")));
+    join_all(found).await.all().map(drop)
 }
 
 /// Returns the task roles' names, each with the first service that has it.
@@ -139,6 +189,22 @@ type IamApi = Api<Client>;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_policy_allows_the_calls_that_are_made_and_no_others() {
+        let policy = Iam::policy();
+        let statements = policy["Statement"].as_array().expect("statements").iter();
+        let actions = statements.flat_map(|statement| match statement["Action"].as_array() {
+            Some(actions) => actions.iter().collect(),
+            None => vec![&statement["Action"]],
+        });
+        let allowed: BTreeSet<&str> = actions.filter_map(Value::as_str).collect();
+        let sources = [include_str!("oidc_provider.rs"), include_str!("role.rs")];
+        let calls = sources.iter().flat_map(|source| source.split("answer").skip(1));
+        let calls = calls.filter_map(|rest| rest.trim_start_matches("_if_found").strip_prefix("(\""));
+        let made = calls.filter_map(|rest| rest.split('"').next()).chain(["sts:GetCallerIdentity"]);
+        assert_eq!(allowed, made.collect());
+    }
 
     #[test]
     fn services_that_share_a_task_role_get_one() {

@@ -1,4 +1,4 @@
-//! A role that ECS tasks can take on, with what it may do.
+//! A role, with who may take it on and what it may do.
 
 use std::time::Duration;
 
@@ -10,28 +10,64 @@ use futures::future::join_all;
 use futures::join;
 use serde_json::{Value, json};
 
+use crate::deploy_access::DeployAccess;
 use crate::document::Grants;
 use crate::secret_access::SecretAccess;
-use crate::{IamApi, LAYER};
+use crate::{IamApi, LAYER, oidc_provider};
+
+/// AWS's managed policy for execution roles: pull images, write logs.
+///
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html>
+pub const EXECUTION_POLICY: &str = "service-role/AmazonECSTaskExecutionRolePolicy";
+/// AWS's managed policy for the role with which ECS shifts traffic: change listeners and rules, register targets.
+///
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/AmazonECSInfrastructureRolePolicyForLoadBalancers.html>
+pub const INFRASTRUCTURE_POLICY: &str = "AmazonECSInfrastructureRolePolicyForLoadBalancers";
+/// Description of the role with which ECS shifts traffic.
+const INFRASTRUCTURE_DESCRIPTION: &str = "Role for ECS itself - allows shifting traffic between target groups";
+/// Name of the deploy role's inline policy.
+const DEPLOY_POLICY: &str = "Deploy";
 
 const DESCRIPTION: &str = "description";
 const TRUST: &str = "trust policy";
 const MANAGED: &str = "managed policy";
 const INLINE: &str = "inline policy";
 
-/// A role for ECS tasks, with its description, trust policy and, for the execution role, policies.
+/// A role, with its description, trust policy and policies.
 #[derive(Debug)]
 pub struct Role {
     identity: Identity,
     description: String,
-    execution: Option<Execution>,
+    trust: Value,
+    /// Name of AWS's managed policy that it has, with its path
+    managed: Option<&'static str>,
+    inline: Option<Inline>,
+    /// The first one of an account is made after ECS's service-linked role
+    executes: bool,
 }
 
-/// What only the execution role has.
+/// A role's inline policy.
 #[derive(Debug)]
-struct Execution {
-    policy_name: String,
-    access: SecretAccess,
+struct Inline {
+    name: String,
+    access: Access,
+}
+
+/// What an inline policy is about.
+#[derive(Debug)]
+enum Access {
+    Secrets(SecretAccess),
+    Deployments(DeployAccess),
+}
+
+impl Access {
+    /// Returns the policy for a role, none when there is nothing to allow.
+    fn document(&self, role: &RoleArn) -> Option<Value> {
+        match self {
+            Access::Secrets(access) => access.document(role),
+            Access::Deployments(access) => Some(access.document(role)),
+        }
+    }
 }
 
 /// What IAM says the role is.
@@ -41,38 +77,64 @@ pub struct Live {
     pub arn: RoleArn,
     description: String,
     trust: Grants,
-    /// Managed policies attached, read for the execution role only
+    /// Managed policies attached, read only of a role that is to have any policy
     managed: Vec<String>,
-    /// What our inline policy says, read for the execution role only
+    /// What our inline policy says, read only of a role that is to have one
     inline: Option<Grants>,
     tags: Vec<Tag>,
 }
 
 impl Role {
-    /// Makes a role that may do nothing yet.
+    /// Makes a role for ECS tasks that may do nothing yet.
     pub fn new(stack: &Stack, name: &str, description: &str) -> Self {
-        Self { identity: Identity::new(&stack.name, LAYER, name), description: description.to_owned(), execution: None }
+        Self {
+            identity: Identity::new(&stack.name, LAYER, name),
+            description: description.to_owned(),
+            trust: trust_in("ecs-tasks.amazonaws.com"),
+            managed: None,
+            inline: None,
+            executes: false,
+        }
     }
 
     /// Makes it the execution role: it may pull images, write logs, and read the services' secrets.
     #[must_use]
     pub fn for_execution(self, stack: &Stack) -> Self {
-        let policy_name = stack.iam.parameter_policy.clone();
-        Self { execution: Some(Execution { policy_name, access: SecretAccess::new(stack) }), ..self }
+        let name = stack.iam.parameter_policy.clone();
+        let inline = Some(Inline { name, access: Access::Secrets(SecretAccess::new(stack)) });
+        Self { managed: Some(EXECUTION_POLICY), inline, executes: true, ..self }
     }
 
-    /// Puts the inline policy, or deletes it when there is nothing to read any more.
+    /// Makes the role with which ECS shifts traffic: ECS itself takes it on, not its tasks.
+    pub fn infrastructure(stack: &Stack) -> Self {
+        let role = Self::new(stack, &stack.iam.infrastructure_role, INFRASTRUCTURE_DESCRIPTION);
+        Self { trust: trust_in("ecs.amazonaws.com"), managed: Some(INFRASTRUCTURE_POLICY), ..role }
+    }
+
+    /// Makes the role with which GitHub's workflows of one subject deploy the stack.
+    pub fn deploy(stack: &Stack, name: &str, provider: &str, subject: &str) -> Self {
+        let role = Self::new(stack, name, &format!("Role for GitHub Actions - allows deploying {}", stack.name));
+        let inline = Inline { name: DEPLOY_POLICY.to_owned(), access: Access::Deployments(DeployAccess::new(stack)) };
+        Self { trust: oidc_provider::trust_policy(provider, subject), inline: Some(inline), ..role }
+    }
+
+    /// Puts the inline policy, or deletes it when there is nothing to allow any more.
     async fn update_inline(&self, iam: &IamApi, live: &Live) -> Result<()> {
-        let Some(Execution { policy_name, access }) = &self.execution else { return Ok(()) };
+        let Some(Inline { name: policy, access }) = &self.inline else { return Ok(()) };
         let name = &self.identity.name;
         match access.document(&live.arn) {
             Some(document) => {
-                let call = iam.write.put_role_policy().role_name(name).policy_name(policy_name);
+                let call = iam.write.put_role_policy().role_name(name).policy_name(policy);
                 call.policy_document(document.to_string()).send().await.answer("iam:PutRolePolicy")?;
             }
-            None => delete_inline(iam, name, policy_name).await?,
+            None => delete_inline(iam, name, policy).await?,
         }
         Ok(())
+    }
+
+    /// Says whether it is to have any policy: then others may have given it more.
+    fn has_policies(&self) -> bool {
+        self.managed.is_some() || self.inline.is_some()
     }
 }
 
@@ -95,7 +157,7 @@ impl Resource for Role {
         Live {
             arn: RoleArn::planned(&self.identity.name),
             description: self.description.clone(),
-            trust: Grants::of(&trust_policy()),
+            trust: Grants::of(&self.trust),
             managed: Vec::new(),
             inline: None,
             tags: Vec::new(),
@@ -109,16 +171,18 @@ impl Resource for Role {
         let name = &self.identity.name;
         let reply = iam.read.get_role().role_name(name).send().await.answer_if_found("iam:GetRole")?;
         let Some(role) = reply.and_then(|reply| reply.role) else { return Ok(None) };
-        let (managed, inline) = match &self.execution {
-            Some(Execution { policy_name, .. }) => {
-                let (managed, inline) = join!(attached(iam, name), inline(iam, name, policy_name));
-                // The role is there: it was made a moment ago, or is just being deleted.
-                (managed, inline).all().map_err(|error| {
-                    if error.kind() == Kind::NotFound { error.with_kind(Kind::NotYet) } else { error }
-                })?
+        let managed = async { if self.has_policies() { attached(iam, name).await } else { Ok(Vec::new()) } };
+        let inline = async {
+            match &self.inline {
+                Some(Inline { name: policy, .. }) => inline(iam, name, policy).await,
+                None => Ok(None),
             }
-            None => (Vec::new(), None),
         };
+        let (managed, inline) = join!(managed, inline);
+        // The role is there: it was made a moment ago, or is just being deleted.
+        let (managed, inline) = (managed, inline)
+            .all()
+            .map_err(|error| if error.kind() == Kind::NotFound { error.with_kind(Kind::NotYet) } else { error })?;
         Ok(Some(Live {
             arn: role.arn.into(),
             description: role.description.unwrap_or_default(),
@@ -136,11 +200,11 @@ impl Resource for Role {
     /// (<https://github.com/aws-samples/run-selenium-tests-at-scale-using-ecs-fargate/issues/2>): made here, it has had
     /// time to settle. All clusters of the account share it, so a destroy leaves it.
     async fn create(&self, iam: &IamApi) -> Result<Live> {
-        if self.execution.is_some() {
+        if self.executes {
             create_service_linked_role(iam).await?;
         }
         let call = iam.write.create_role().role_name(&self.identity.name).description(&self.description);
-        let call = call.assume_role_policy_document(trust_policy().to_string());
+        let call = call.assume_role_policy_document(self.trust.to_string());
         let call = call.set_tags(Some(tags(&self.identity)?));
         let arn = call.send().await.answer("iam:CreateRole")?.role.map(|role| role.arn);
         Ok(Live { arn: present(arn, "iam:CreateRole", "the role's ARN")?.into(), ..self.planned() })
@@ -149,17 +213,18 @@ impl Resource for Role {
     fn diff(&self, live: &Live) -> Vec<Change> {
         let mut changes: Vec<Change> =
             Change::of(DESCRIPTION, &live.description, &self.description).into_iter().collect();
-        changes.extend(live.trust.changes(TRUST, &Grants::of(&trust_policy())));
-        let Some(Execution { policy_name, access }) = &self.execution else { return changes };
-        let wanted = execution_policy(live.arn.as_str().split(':').nth(1).unwrap_or_default());
-        if !live.managed.contains(&wanted) {
-            changes.push(Change::update(MANAGED, "", &wanted));
-        }
-        changes.extend(live.managed.iter().filter(|arn| **arn != wanted).map(|arn| Change::foreign(MANAGED, arn)));
+        changes.extend(live.trust.changes(TRUST, &Grants::of(&self.trust)));
+        let partition = live.arn.as_str().split(':').nth(1).unwrap_or_default();
+        let wanted = self.managed.map(|name| managed_policy(partition, name));
+        let missing = wanted.iter().filter(|arn| !live.managed.contains(arn));
+        changes.extend(missing.map(|arn| Change::update(MANAGED, "", arn)));
+        let others = live.managed.iter().filter(|arn| Some(*arn) != wanted.as_ref());
+        changes.extend(others.map(|arn| Change::foreign(MANAGED, arn)));
+        let Some(Inline { name, access }) = &self.inline else { return changes };
         match (&live.inline, access.document(&live.arn)) {
             (Some(inline), Some(document)) => changes.extend(inline.changes(INLINE, &Grants::of(&document))),
-            (None, Some(_)) => changes.push(Change::update(INLINE, "", policy_name)),
-            (Some(_), None) => changes.push(Change::update(INLINE, policy_name, "")),
+            (None, Some(_)) => changes.push(Change::update(INLINE, "", name)),
+            (Some(_), None) => changes.push(Change::update(INLINE, name, "")),
             (None, None) => {}
         }
         changes
@@ -179,7 +244,7 @@ impl Resource for Role {
         let trust = async {
             if changed(TRUST) {
                 let call = iam.write.update_assume_role_policy().role_name(name);
-                let call = call.policy_document(trust_policy().to_string());
+                let call = call.policy_document(self.trust.to_string());
                 call.send().await.answer("iam:UpdateAssumeRolePolicy")?;
             }
             Ok(())
@@ -222,20 +287,16 @@ impl Resource for Role {
     }
 }
 
-/// Returns the ARN of AWS's managed policy for execution roles: pull images, write logs.
-///
-/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html>
-pub fn execution_policy(partition: &str) -> String {
-    format!("arn:{partition}:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy")
+/// Returns the ARN of one of AWS's managed policies.
+pub fn managed_policy(partition: &str, name: &str) -> String {
+    format!("arn:{partition}:iam::aws:policy/{name}")
 }
 
-/// Returns the trust policy: ECS tasks may take the role on.
-fn trust_policy() -> Value {
+/// Returns the trust policy by which a service of AWS's may take a role on.
+fn trust_in(service: &str) -> Value {
     json!({
         "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        ]
+        "Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]
     })
 }
 
@@ -304,7 +365,7 @@ mod tests {
     /// Returns an execution role that is as it should be.
     fn good(role: &Role) -> Live {
         let inline = SecretAccess::new(&stack()).document(&ARN.into()).as_ref().map(Grants::of);
-        Live { arn: ARN.into(), managed: vec![execution_policy("aws")], inline, ..role.planned() }
+        Live { arn: ARN.into(), managed: vec![managed_policy("aws", EXECUTION_POLICY)], inline, ..role.planned() }
     }
 
     #[test]
@@ -346,7 +407,7 @@ mod tests {
                 vec!["managed policy: add arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"],
             ),
             (
-                Live { managed: vec![execution_policy("aws"), foreign], ..good() },
+                Live { managed: vec![managed_policy("aws", EXECUTION_POLICY), foreign], ..good() },
                 vec!["managed policy: remove arn:aws:iam::aws:policy/CloudWatchFullAccess"],
             ),
             (Live { inline: None, ..good() }, vec!["inline policy: add ParameterStoreAccess"]),
@@ -360,8 +421,10 @@ mod tests {
     #[test]
     fn what_others_attach_is_theirs() {
         let role = Role::new(&stack(), "ecsTaskExecutionRole", "d").for_execution(&stack());
-        let changes =
-            role.diff(&Live { managed: vec![execution_policy("aws"), "arn:other".to_owned()], ..good(&role) });
+        let changes = role.diff(&Live {
+            managed: vec![managed_policy("aws", EXECUTION_POLICY), "arn:other".to_owned()],
+            ..good(&role)
+        });
         assert_eq!(changes, [Change::foreign("managed policy", "arn:other")]);
     }
 
@@ -373,6 +436,25 @@ mod tests {
         let changes = |inline| role.diff(&Live { inline, ..good(&role) });
         assert_eq!(changes(None), []);
         assert_eq!(changes(Some(Grants::default())), [Change::update("inline policy", "ParameterStoreAccess", "")]);
+    }
+
+    #[test]
+    fn the_infrastructure_role_is_ecs_own_and_has_aws_policy_for_load_balancers() {
+        let role = Role::infrastructure(&stack());
+        let text = |live: Live| -> Vec<String> { role.diff(&live).iter().map(ToString::to_string).collect() };
+        let arn = RoleArn::from("arn:aws-cn:iam::123456789012:role/ecsInfrastructureRole");
+        let policy = "arn:aws-cn:iam::aws:policy/AmazonECSInfrastructureRolePolicyForLoadBalancers";
+        let live = || Live { arn: arn.clone(), ..role.planned() };
+        assert_eq!(text(live()), [format!("managed policy: add {policy}")]);
+        assert_eq!(text(Live { managed: vec![policy.to_owned()], ..live() }), [""; 0]);
+        let tasks = Grants::of(&trust_in("ecs-tasks.amazonaws.com"));
+        assert_eq!(
+            text(Live { managed: vec![policy.to_owned()], trust: tasks, ..live() }),
+            [
+                r#"trust policy: remove Allow sts:AssumeRole by {"Service":"ecs-tasks.amazonaws.com"}"#,
+                r#"trust policy: add Allow sts:AssumeRole by {"Service":"ecs.amazonaws.com"}"#,
+            ]
+        );
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    AlbConfig, ClusterConfig, ContainerInsights, DbConfig, EcrConfig, IamConfig, NetConfig, Parameter, PasswordStore,
-    Service, SgConfig, Stack, TagMutability, TypedParameter,
+    Alarms, AlbConfig, ClusterConfig, ContainerInsights, DbConfig, EcrConfig, IamConfig, NetConfig, Parameter,
+    PasswordStore, Service, SgConfig, Stack, TagMutability, TypedParameter,
 };
 use ipnet::Ipv4Net;
 
@@ -95,6 +95,8 @@ impl Default for IamConfig {
             execution_role_description:
                 "Role for ECS task execution - allows pulling images, writing logs, reading parameters".to_owned(),
             parameter_policy: "ParameterStoreAccess".to_owned(),
+            infrastructure_role: "ecsInfrastructureRole".to_owned(),
+            github: None,
         }
     }
 }
@@ -169,6 +171,13 @@ impl Default for Service {
             health_check_grace_period: 60,
             deregistration_delay: 30,
             autoscaling: None,
+            deployment: None,
         }
+    }
+}
+
+impl Default for Alarms {
+    fn default() -> Self {
+        Self { errors_5xx: 10, unhealthy_hosts: 1, periods: 2, names: Vec::new() }
     }
 }

@@ -1,9 +1,67 @@
-//! What follows from a stack's values: names that the file leaves out, subnets, ports.
+//! What follows from a stack's values: names that the file leaves out, subnets, ports, how traffic is shifted.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use super::{NetConfig, Parameter, ParameterLayer, Service, Stack};
+use super::{Alarms, Github, NetConfig, Parameter, ParameterLayer, Service, Stack, Strategy};
 use ipnet::Ipv4Net;
+use sha2::{Digest as _, Sha256};
+
+/// What a service's second target group is called after.
+const ALTERNATE: &str = "-alt";
+/// Longest name of a target group. Source: `CreateTargetGroup`, `Name`.
+const TARGET_GROUP_NAME: usize = 32;
+/// Hexadecimal digits that stand for what was cut off a name.
+const HASH: usize = 6;
+
+/// How ECS shifts traffic from one set of tasks to the next; times are in minutes.
+///
+/// The defaults are ECS's own (`CanaryConfiguration`, `LinearConfiguration`), but for the bake time of blue/green, which
+/// ECS wants to be told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Shift {
+    /// All of it at once
+    BlueGreen {
+        /// How long both sets of tasks then run
+        bake: i32,
+    },
+    /// A part of it, then the rest
+    Canary {
+        /// The part, in per cent
+        percent: f64,
+        /// How long it stays at that
+        bake: i32,
+    },
+    /// In equal steps
+    Linear {
+        /// Each step, in per cent
+        percent: f64,
+        /// Time between two steps
+        every: i32,
+        /// How long both sets of tasks run after the last
+        bake: i32,
+    },
+}
+
+impl Shift {
+    /// Returns how long a deployment takes beside starting and stopping tasks.
+    pub fn lasts(self) -> Duration {
+        let minutes = match self {
+            Shift::BlueGreen { bake } | Shift::Canary { bake, .. } => f64::from(bake),
+            Shift::Linear { percent, every, bake } => {
+                ((100.0 / percent).ceil() - 1.0).max(0.0) * f64::from(every) + f64::from(bake)
+            }
+        };
+        Duration::from_secs_f64(minutes * 60.0)
+    }
+}
+
+/// Returns a duration such as `10m` in minutes; none when it is none, or no whole number of minutes.
+pub(super) fn minutes(text: &str) -> Option<i32> {
+    let duration = humantime::parse_duration(text).ok()?;
+    let whole = duration.as_secs().is_multiple_of(60) && duration.subsec_nanos() == 0;
+    whole.then(|| i32::try_from(duration.as_secs() / 60).ok()).flatten()
+}
 
 /// One subnet as it is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +134,17 @@ impl Stack {
         self.services.iter().find(|(_, service)| service.path.is_none()).map(|(key, service)| (key.as_str(), service))
     }
 
+    /// Says whether ECS shifts the traffic of any service.
+    pub fn shifts(&self) -> bool {
+        self.services.values().any(|service| service.shift().is_some())
+    }
+
+    /// Returns the name of the role with which GitHub Actions deploy, if there is to be one.
+    pub fn deploy_role(&self) -> Option<String> {
+        let github = self.iam.github.as_ref()?;
+        Some(github.role.clone().unwrap_or_else(|| format!("{}-deploy", self.name)))
+    }
+
     /// Says whether a service reads something that only exists once the database does.
     pub fn needs_database(&self, service: &Service) -> bool {
         service.secrets.values().any(|source| {
@@ -100,6 +169,20 @@ impl NetConfig {
             self.public_cidrs.clone().unwrap_or_else(|| public.to_vec()),
             self.private_cidrs.clone().unwrap_or_else(|| private.to_vec()),
         ]
+    }
+}
+
+impl Github {
+    /// Returns the subject of the tokens of the workflows that may deploy.
+    ///
+    /// A colon in an environment's name is written `%3A` there:
+    /// <https://docs.github.com/en/actions/reference/security/oidc#example-subject-claims>
+    pub fn subject(&self) -> String {
+        let repository = &self.repository;
+        match &self.environment {
+            Some(environment) => format!("repo:{repository}:environment:{}", environment.replace(':', "%3A")),
+            None => format!("repo:{repository}:ref:refs/heads/{}", self.branch.as_deref().unwrap_or("main")),
+        }
     }
 }
 
@@ -132,6 +215,46 @@ impl Service {
         self.target_group.clone().unwrap_or_else(|| format!("{key}-tg"))
     }
 
+    /// Returns the name of the second target group, which a service has whose traffic ECS shifts.
+    ///
+    /// It is the first one's and `-alt`; what would be too long is cut, and a hash of the whole stands for the rest.
+    pub fn alternate_target_group(&self, key: &str) -> String {
+        let name = self.target_group(key);
+        if name.len() + ALTERNATE.len() <= TARGET_GROUP_NAME {
+            return format!("{name}{ALTERNATE}");
+        }
+        let hash: String =
+            Sha256::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).take(HASH / 2).collect();
+        let kept: String = name.chars().take(TARGET_GROUP_NAME - ALTERNATE.len() - HASH - 1).collect();
+        format!("{}-{hash}{ALTERNATE}", kept.trim_end_matches('-'))
+    }
+
+    /// Returns how ECS shifts the service's traffic; none where it replaces task by task.
+    pub fn shift(&self) -> Option<Shift> {
+        let deployment = self.deployment.as_ref()?;
+        let time = |given: &Option<String>, usual: i32| given.as_deref().map_or(Some(usual), minutes).unwrap_or(usual);
+        match deployment.strategy {
+            Strategy::Rolling => None,
+            Strategy::BlueGreen => Some(Shift::BlueGreen { bake: time(&deployment.bake, 10) }),
+            Strategy::Canary => {
+                Some(Shift::Canary { percent: deployment.percent.unwrap_or(5.0), bake: time(&deployment.bake, 10) })
+            }
+            Strategy::Linear => Some(Shift::Linear {
+                percent: deployment.percent.unwrap_or(10.0),
+                every: time(&deployment.every, 6),
+                bake: time(&deployment.bake, 0),
+            }),
+        }
+    }
+
+    /// Returns the alarms that roll a deployment back; none where the file asks for none.
+    ///
+    /// A deployment that shifts traffic has them unless told otherwise: the circuit breaker does not watch over it.
+    pub fn alarms(&self) -> Option<Alarms> {
+        let given = self.deployment.as_ref()?.alarms.clone();
+        given.or_else(|| self.shift().map(|_| Alarms::default()))
+    }
+
     /// Returns the task role's name.
     pub fn task_role(&self, key: &str) -> String {
         self.task_role.clone().unwrap_or_else(|| format!("{key}TaskRole"))
@@ -140,5 +263,80 @@ impl Service {
     /// Returns the log group's name.
     pub fn log_group(&self, key: &str) -> String {
         self.log_group.clone().unwrap_or_else(|| format!("/ecs/{key}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Deployment;
+    use super::*;
+
+    fn service(strategy: Strategy) -> Service {
+        Service { deployment: Some(Deployment { strategy, ..Deployment::default() }), ..Service::default() }
+    }
+
+    #[test]
+    fn the_second_target_group_is_named_after_the_first_and_never_too_long() {
+        let named = |name: &str| Service { target_group: Some(name.to_owned()), ..Service::default() };
+        assert_eq!(Service::default().alternate_target_group("frontend"), "frontend-tg-alt");
+        let [one, other] = ["a", "b"].map(|end| named(&format!("{}{end}", "x".repeat(31))).alternate_target_group("k"));
+        assert_eq!(one.len(), 32);
+        assert!(one.starts_with("xxxxxxxxxxxxxxxxxxxxx-") && one.ends_with("-alt"), "{one}");
+        assert_ne!(one, other);
+        assert_eq!(named(&"x".repeat(28)).alternate_target_group("k"), format!("{}-alt", "x".repeat(28)));
+    }
+
+    #[test]
+    fn a_strategy_has_ecs_own_defaults() {
+        assert_eq!(service(Strategy::Rolling).shift(), None);
+        assert_eq!(service(Strategy::BlueGreen).shift(), Some(Shift::BlueGreen { bake: 10 }));
+        assert_eq!(service(Strategy::Canary).shift(), Some(Shift::Canary { percent: 5.0, bake: 10 }));
+        assert_eq!(service(Strategy::Linear).shift(), Some(Shift::Linear { percent: 10.0, every: 6, bake: 0 }));
+    }
+
+    #[test]
+    fn a_deployment_lasts_as_long_as_its_steps() {
+        let cases = [
+            (Shift::BlueGreen { bake: 5 }, 5),
+            (Shift::Canary { percent: 25.0, bake: 10 }, 10),
+            (Shift::Linear { percent: 10.0, every: 6, bake: 2 }, 56),
+            (Shift::Linear { percent: 100.0, every: 6, bake: 0 }, 0),
+            (Shift::Linear { percent: 33.3, every: 1, bake: 0 }, 3),
+        ];
+        for (shift, minutes) in cases {
+            assert_eq!(shift.lasts(), Duration::from_secs(minutes * 60), "{shift:?}");
+        }
+    }
+
+    #[test]
+    fn alarms_are_on_where_traffic_is_shifted_and_else_where_the_file_has_them() {
+        assert_eq!(Service::default().alarms(), None);
+        assert_eq!(service(Strategy::Rolling).alarms(), None);
+        assert_eq!(service(Strategy::Canary).alarms(), Some(Alarms::default()));
+        let mut rolling = service(Strategy::Rolling);
+        let alarms = Alarms { errors_5xx: 3, ..Alarms::default() };
+        rolling.deployment.as_mut().unwrap().alarms = Some(alarms.clone());
+        assert_eq!(rolling.alarms(), Some(alarms));
+    }
+
+    #[test]
+    fn a_time_is_a_whole_number_of_minutes() {
+        let cases = [("10m", Some(10)), ("1h 30m", Some(90)), ("0s", Some(0)), ("90s", None), ("10", None), ("", None)];
+        for (text, wanted) in cases {
+            assert_eq!(minutes(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_subject_of_a_token_is_a_branch_or_an_environment() {
+        let github = |branch: Option<&str>, environment: Option<&str>| Github {
+            repository: "org/repo".to_owned(),
+            branch: branch.map(str::to_owned),
+            environment: environment.map(str::to_owned),
+            role: None,
+        };
+        assert_eq!(github(None, None).subject(), "repo:org/repo:ref:refs/heads/main");
+        assert_eq!(github(Some("release/1"), None).subject(), "repo:org/repo:ref:refs/heads/release/1");
+        assert_eq!(github(None, Some("prod:eu")).subject(), "repo:org/repo:environment:prod%3Aeu");
     }
 }

@@ -235,8 +235,13 @@ fn unfit(root: &Value, place: String) -> Mistake {
     }
 }
 
-/// Returns the limits that a number broke, in words; none if it is no whole number.
+/// Returns the limits that a number broke, in words; none if it is not of the right kind.
 fn limits_of(node: &Value, value: &Value) -> Option<String> {
+    if types(node).contains(&"number") {
+        let limit = |key: &str| node.get(key).and_then(Value::as_f64);
+        let (number, least, greatest) = (value.as_f64()?, limit("minimum")?, limit("maximum")?);
+        return (!(least..=greatest).contains(&number)).then(|| format!("a number from {least} to {greatest}"));
+    }
     let number = value.as_i64()?;
     let limit = |key: &str| node.get(key).and_then(Value::as_i64);
     let (least, greatest) = (limit("minimum")?, limit("maximum")?);

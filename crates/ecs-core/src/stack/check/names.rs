@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Mistake, one_of};
-use crate::stack::Stack;
 use crate::stack::pointer::pointer;
+use crate::stack::{Github, Stack};
 
 /// Longest name of a stack: names are made from it, and `NAME-private-REGIONa` must still be readable.
 const STACK_NAME: usize = 40;
@@ -141,6 +141,10 @@ pub(super) fn check(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake
     name(&ROLE, &["iam", "execution_role"], &stack.iam.execution_role);
     name(&POLICY, &["iam", "parameter_policy"], &stack.iam.parameter_policy);
     name(&ROLE_DESCRIPTION, &["iam", "execution_role_description"], &stack.iam.execution_role_description);
+    name(&ROLE, &["iam", "infrastructure_role"], &stack.iam.infrastructure_role);
+    if let Some(role) = stack.deploy_role() {
+        name(&ROLE, &["iam", "github", "role"], &role);
+    }
     let balancer = name(&LOAD_BALANCER, &["alb", "name"], &stack.alb.name);
     for (key, value) in [
         ("alb_description", &stack.sg.alb_description),
@@ -157,6 +161,10 @@ pub(super) fn check(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake
         found.push(Mistake::value("/alb/name", "a load balancer name must not start with `internal-`"));
     }
     security_groups(stack, found);
+    roles(stack, found);
+    if let Some(github) = &stack.iam.github {
+        self::github(github, found);
+    }
     account_and_region(stack, found);
     certificate(stack, region, found);
     retention(stack, found);
@@ -178,6 +186,58 @@ fn security_groups(stack: &Stack, found: &mut Vec<Mistake>) {
             let message = format!("`sg.{other}` and `sg.{key}` are the same name `{name}`");
             found.push(Mistake::value(place, message).related(&["sg", other]));
         }
+    }
+}
+
+/// Checks that the roles are different ones: IAM compares names without case (`CreateRole`, `RoleName`).
+fn roles(stack: &Stack, found: &mut Vec<Mistake>) {
+    let infrastructure = Some(stack.iam.infrastructure_role.clone()).filter(|_| stack.shifts());
+    let names: [(&[&str], Option<String>); 3] = [
+        (&["iam", "execution_role"], Some(stack.iam.execution_role.clone())),
+        (&["iam", "infrastructure_role"], infrastructure),
+        (&["iam", "github", "role"], stack.deploy_role()),
+    ];
+    let mut seen: BTreeMap<String, &[&str]> = BTreeMap::new();
+    for (place, name) in names {
+        let Some(name) = name else { continue };
+        if let Some(other) = seen.insert(name.to_lowercase(), place) {
+            let message = format!("`{}` and `{}` are the same role `{name}`", other.join("."), place.join("."));
+            found.push(Mistake::value(pointer(place), message).related(other));
+        }
+    }
+}
+
+/// Checks who may deploy: the trust policy compares to the letter, so a wildcard would let nobody in.
+fn github(github: &Github, found: &mut Vec<Mistake>) {
+    let place = |member: &str| pointer(&["iam", "github", member]);
+    let repository = &github.repository;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let part = |part: &str| !part.is_empty() && part.chars().all(allowed);
+    if !repository.split_once('/').is_some_and(|(owner, name)| part(owner) && part(name)) {
+        found.push(
+            Mistake::value(place("repository"), format!("`{repository}` is not a repository at GitHub"))
+                .hint("write `organisation/repository`"),
+        );
+    }
+    if github.branch.is_some() && github.environment.is_some() {
+        found.push(
+            Mistake::key(place("environment"), "`branch` and `environment` exclude each other")
+                .hint("a job in an environment is known by that alone; let the environment allow only the branch")
+                .related(&["iam", "github", "branch"]),
+        );
+    }
+    for (member, what, name) in
+        [("branch", "branch", &github.branch), ("environment", "environment", &github.environment)]
+    {
+        let Some(name) = name else { continue };
+        // Source: git-check-ref-format.
+        let bad = |c: char| c.is_control() || "*?[\\".contains(c) || (member == "branch" && " ~^:".contains(c));
+        let problem = if name.is_empty() {
+            Some(format!("the {what}'s name is empty"))
+        } else {
+            name.chars().find(|&c| bad(c)).map(|bad| format!("the {what}'s name `{name}` holds {bad:?}"))
+        };
+        found.extend(problem.map(|problem| Mistake::value(place(member), problem)));
     }
 }
 

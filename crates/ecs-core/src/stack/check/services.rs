@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::names::{ECS, ROLE, Rule, TARGET_GROUP};
 use super::parameters::given_twice;
 use super::{Mistake, list};
+use crate::stack::derived::minutes;
 use crate::stack::pointer::pointer;
-use crate::stack::{Service, Stack, fargate};
+use crate::stack::{DEFAULT_PATH, Deployment, LAST_PRIORITY, Service, Stack, Strategy, fargate};
 
 /// Rules of a load balancer, by ELB's default quota.
 const RULES: usize = 100;
@@ -17,8 +18,12 @@ const WILDCARDS: usize = 5;
 /// Longest path pattern. Source: `PathPatternConditionConfig`, `Values`.
 const PATTERN_LENGTH: usize = 128;
 
-/// Greatest priority of a rule. Source: `CreateRule`, `Priority`.
-const LAST_PRIORITY: i32 = 50_000;
+/// Longest bake time and longest time between two steps, in minutes: a day. Source: `CanaryConfiguration`,
+/// `LinearConfiguration`.
+const LONGEST_BAKE: i32 = 1440;
+
+/// Longest name of an alarm. Source: `PutMetricAlarm`, `AlarmName`.
+const ALARM_NAME: usize = 255;
 
 /// Checks the services.
 pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
@@ -29,16 +34,24 @@ pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
         }
         image(key, service, found);
         size(key, service, found);
-        deployment(key, service, found);
+        match &service.deployment {
+            Some(deployment) => strategy(key, deployment, found),
+            None => {}
+        }
+        if service.shift().is_none() {
+            percents(key, service, found);
+        }
         autoscaling(key, service, found);
         variables(key, service, found);
         routing(stack, key, service, found);
     }
     default_service(stack, found);
     unique(stack, found);
-    let rules = stack.services.values().filter(|service| service.path.is_some()).count();
+    second_target_groups(stack, found);
+    default_rule(stack, found);
+    let rules = stack.services.values().filter(|service| service.path.is_some() || service.shift().is_some()).count();
     if rules > RULES {
-        let message = format!("{rules} services have a path, a load balancer has at most {RULES} rules");
+        let message = format!("{rules} services need a rule, a load balancer has at most {RULES}");
         found.push(Mistake::key("/services", message));
     }
 }
@@ -173,10 +186,64 @@ fn size(key: &str, service: &Service, found: &mut Vec<Mistake>) {
     );
 }
 
+/// Checks a strategy and what goes with it.
+fn strategy(key: &str, deployment: &Deployment, found: &mut Vec<Mistake>) {
+    let Deployment { strategy, percent, bake, every, alarms } = deployment;
+    let place = |member: &str| pointer(&["services", key, "deployment", member]);
+    let (name, fitting): (&str, &[&str]) = match strategy {
+        Strategy::Rolling => ("rolling", &[]),
+        Strategy::BlueGreen => ("blue_green", &["bake"]),
+        Strategy::Canary => ("canary", &["percent", "bake"]),
+        Strategy::Linear => ("linear", &["percent", "every", "bake"]),
+    };
+    let given = [("percent", percent.is_some()), ("every", every.is_some()), ("bake", bake.is_some())];
+    for (member, _) in given.into_iter().filter(|(member, given)| *given && !fitting.contains(member)) {
+        let keys = match fitting {
+            [] => "it takes `alarms` alone".to_owned(),
+            fitting => format!("it takes {} and `alarms`", list(fitting, "and").replace(" and ", ", ")),
+        };
+        let other = if member == "every" { "linear" } else { "canary" };
+        found.push(
+            Mistake::key(place(member), format!("`{member}` does not go with the strategy `{name}`"))
+                .hint(format!("{keys}; leave `{member}` out, or write `strategy = \"{other}\"`"))
+                .related(&["services", key, "deployment", "strategy"]),
+        );
+    }
+    if let Some(percent) = percent.filter(|_| fitting.contains(&"percent")) {
+        let tenths = percent * 10.0;
+        let least = if *strategy == Strategy::Linear { 3.0 } else { 0.1 };
+        let problem = if !(least..=100.0).contains(&percent) {
+            Some(format!("the strategy `{name}` takes {least} to 100 per cent, found {percent}"))
+        } else if (tenths - tenths.round()).abs() > 1e-6 {
+            Some(format!("ECS counts in tenths of a per cent, found {percent}"))
+        } else {
+            None
+        };
+        found.extend(problem.map(|problem| {
+            Mistake::value(place("percent"), problem).related(&["services", key, "deployment", "strategy"])
+        }));
+    }
+    for (member, given) in [("bake", bake), ("every", every)] {
+        let Some(text) = given.as_deref().filter(|_| fitting.contains(&member)) else { continue };
+        let problem = match minutes(text) {
+            None => Some(format!("`{text}` is not a whole number of minutes")),
+            Some(minutes) if minutes > LONGEST_BAKE => Some(format!("`{text}` is more than a day")),
+            Some(_) => None,
+        };
+        let hint = "write it like `10m` or `1h 30m`, up to `24h`";
+        found.extend(problem.map(|problem| Mistake::value(place(member), problem).hint(hint)));
+    }
+    let names = alarms.iter().flat_map(|alarms| &alarms.names).enumerate();
+    for (index, name) in names.filter(|(_, name)| name.is_empty() || name.chars().count() > ALARM_NAME) {
+        let place = pointer(&["services", key, "deployment", "alarms", "names", &index.to_string()]);
+        found.push(Mistake::value(place, format!("an alarm's name has 1 to {ALARM_NAME} characters, found `{name}`")));
+    }
+}
+
 /// Checks that a rolling deployment can move at all.
 ///
 /// Source: `DeploymentConfiguration`: the least number of tasks is rounded up, the greatest down.
-fn deployment(key: &str, service: &Service, found: &mut Vec<Mistake>) {
+fn percents(key: &str, service: &Service, found: &mut Vec<Mistake>) {
     let (minimum, maximum) = (service.minimum_healthy_percent, service.maximum_percent);
     let at = |member: &str| pointer(&["services", key, member]);
     let (least, most) = (["services", key, "minimum_healthy_percent"], ["services", key, "maximum_percent"]);
@@ -307,12 +374,13 @@ fn health_path_problem(path: &str) -> Option<&'static str> {
 
 /// Returns a priority that no service has: the next hundred, or else the first that is free.
 fn free_priority(stack: &Stack) -> i32 {
+    let last = stack.default_service().and_then(|(_, service)| service.shift()).map(|_| LAST_PRIORITY);
     let taken = || stack.services.values().filter_map(|service| service.priority);
     let next = taken().max().map_or(100, |last| last.saturating_div(100).saturating_add(1).saturating_mul(100));
     if (1..=LAST_PRIORITY).contains(&next) {
         return next;
     }
-    (1..=LAST_PRIORITY).find(|free| taken().all(|priority| priority != *free)).unwrap_or(1)
+    (1..=LAST_PRIORITY).find(|free| taken().chain(last).all(|priority| priority != *free)).unwrap_or(1)
 }
 
 fn default_service(stack: &Stack, found: &mut Vec<Mistake>) {
@@ -388,16 +456,69 @@ fn unique(stack: &Stack, found: &mut Vec<Mistake>) {
         }
     }
     let execution = &stack.iam.execution_role;
+    let infrastructure = Some(stack.iam.infrastructure_role.clone()).filter(|_| stack.shifts());
+    let others: [(&str, Option<String>, &[&str], &str); 3] = [
+        (
+            "execution",
+            Some(execution.clone()),
+            &["iam", "execution_role"],
+            "the containers could then read every parameter of the stack",
+        ),
+        (
+            "infrastructure",
+            infrastructure,
+            &["iam", "infrastructure_role"],
+            "the containers could then change the load balancer",
+        ),
+        ("deploy", stack.deploy_role(), &["iam", "github", "role"], "the containers could then deploy"),
+    ];
     for (key, service) in &stack.services {
-        if service.task_role(key).eq_ignore_ascii_case(execution) {
+        for (what, name, place, danger) in &others {
+            let Some(name) = name.as_ref().filter(|name| service.task_role(key).eq_ignore_ascii_case(name)) else {
+                continue;
+            };
             found.push(
                 Mistake::value(
                     pointer(&["services", key, "task_role"]),
-                    format!("the task role of `{key}` is the execution role `{execution}`"),
+                    format!("the task role of `{key}` is the {what} role `{name}`"),
                 )
-                .hint("the containers could then read every parameter of the stack")
-                .related(&["iam", "execution_role"]),
+                .hint(*danger)
+                .related(place),
             );
+        }
+    }
+}
+
+/// Checks that no other service has the name of a second target group.
+fn second_target_groups(stack: &Stack, found: &mut Vec<Mistake>) {
+    for (key, service) in stack.services.iter().filter(|(_, service)| service.shift().is_some()) {
+        let second = service.alternate_target_group(key);
+        for (other, _) in stack.services.iter().filter(|(other, service)| service.target_group(other) == second) {
+            let message = format!("the target group `{second}` of `{other}` is also the second one of `{key}`");
+            found.push(
+                Mistake::value(pointer(&["services", other, "target_group"]), message)
+                    .related(&["services", key, "deployment"])
+                    .related(&["services", key, "target_group"]),
+            );
+        }
+    }
+}
+
+/// Checks that there is room for the rule that the service without a path needs once ECS shifts its traffic.
+fn default_rule(stack: &Stack, found: &mut Vec<Mistake>) {
+    let Some((default, _)) = stack.default_service().filter(|(_, service)| service.shift().is_some()) else { return };
+    let mut refuse = |key: &str, member: &str, message: String| {
+        let place = pointer(&["services", key, member]);
+        found.push(Mistake::value(place, message).related(&["services", default, "deployment"]));
+    };
+    for (key, service) in &stack.services {
+        if service.priority == Some(LAST_PRIORITY) {
+            let message = format!("the priority {LAST_PRIORITY} is that of the rule in which ECS shifts `{default}`");
+            refuse(key, "priority", message);
+        }
+        if service.path.as_deref() == Some(DEFAULT_PATH) {
+            let message = format!("the path `{DEFAULT_PATH}` is that of the rule in which ECS shifts `{default}`");
+            refuse(key, "path", message);
         }
     }
 }

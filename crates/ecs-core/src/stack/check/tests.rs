@@ -412,6 +412,63 @@ fn every_mistake_says_where_what_and_what_to_do() {
             &["services.frontend.autoscaling.max: the greatest number of tasks, 2, is below the least, 3"],
         ),
         (
+            json!({"services": {"frontend": {"deployment": {"strategy": "rolling", "percent": 25, "bake": "10m", "every": "1m"}}}}),
+            &[
+                "services.frontend.deployment.percent: `percent` does not go with the strategy `rolling` (it takes `alarms` alone; leave `percent` out, or write `strategy = \"canary\"`)",
+                "services.frontend.deployment.every: `every` does not go with the strategy `rolling` (it takes `alarms` alone; leave `every` out, or write `strategy = \"linear\"`)",
+                "services.frontend.deployment.bake: `bake` does not go with the strategy `rolling` (it takes `alarms` alone; leave `bake` out, or write `strategy = \"canary\"`)",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"deployment": {"strategy": "canary", "percent": 0.05, "bake": "90s", "every": "1m"}}}}),
+            &[
+                "services.frontend.deployment.every: `every` does not go with the strategy `canary` (it takes `percent`, `bake` and `alarms`; leave `every` out, or write `strategy = \"linear\"`)",
+                "services.frontend.deployment.percent: the strategy `canary` takes 0.1 to 100 per cent, found 0.05",
+                "services.frontend.deployment.bake: `90s` is not a whole number of minutes (write it like `10m` or `1h 30m`, up to `24h`)",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"deployment": {"strategy": "linear", "percent": 2.9, "bake": "25h", "every": "soon"}}}}),
+            &[
+                "services.frontend.deployment.percent: the strategy `linear` takes 3 to 100 per cent, found 2.9",
+                "services.frontend.deployment.bake: `25h` is more than a day (write it like `10m` or `1h 30m`, up to `24h`)",
+                "services.frontend.deployment.every: `soon` is not a whole number of minutes (write it like `10m` or `1h 30m`, up to `24h`)",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"deployment": {"strategy": "linear", "percent": 12.34}}}}),
+            &["services.frontend.deployment.percent: ECS counts in tenths of a per cent, found 12.34"],
+        ),
+        (
+            json!({"services": {"frontend": {"deployment": {"alarms": {"names": ["", "mine"]}}}}}),
+            &["services.frontend.deployment.alarms.names.0: an alarm's name has 1 to 255 characters, found ``"],
+        ),
+        // What would keep a rolling deployment from moving does not matter here.
+        (
+            json!({"services": {"frontend": {"maximum_percent": 100, "deployment": {"strategy": "canary", "percent": 25, "bake": "10m"}}}}),
+            &[],
+        ),
+        (
+            json!({"services": {"frontend": {"deployment": {"strategy": "blue_green"}}, "backend": {"target_group": "frontend-tg-alt", "path": "/*", "priority": 50000}}}),
+            &[
+                "services.backend.target_group: the target group `frontend-tg-alt` of `backend` is also the second one of `frontend`",
+                "services.backend.priority: the priority 50000 is that of the rule in which ECS shifts `frontend`",
+                "services.backend.path: the path `/*` is that of the rule in which ECS shifts `frontend`",
+            ],
+        ),
+        (
+            json!({"iam": {"infrastructure_role": "ecstaskexecutionrole", "github": {"repository": "org", "branch": "release/*", "environment": "", "role": "backendTaskRole"}}, "services": {"frontend": {"deployment": {"strategy": "blue_green"}}}}),
+            &[
+                "iam.infrastructure_role: `iam.execution_role` and `iam.infrastructure_role` are the same role `ecstaskexecutionrole`",
+                "iam.github.repository: `org` is not a repository at GitHub (write `organisation/repository`)",
+                "iam.github.environment: `branch` and `environment` exclude each other (a job in an environment is known by that alone; let the environment allow only the branch)",
+                "iam.github.branch: the branch's name `release/*` holds '*'",
+                "iam.github.environment: the environment's name is empty",
+                "services.backend.task_role: the task role of `backend` is the deploy role `backendTaskRole` (the containers could then deploy)",
+            ],
+        ),
+        (json!({"iam": {"github": {"repository": "org/repo.js", "environment": "production"}}}), &[]),
+        (
             json!({"services": {"frontend": {"health_path": "health", "log_group": "a b", "family": "a b", "container": "", "task_role": "a b", "name": "a".repeat(256)}}}),
             &[
                 "services.frontend.name: the service name `aaaaaaaaaaaaaaaaaaaaaaaa…` has 256 characters, at most 255 are allowed",

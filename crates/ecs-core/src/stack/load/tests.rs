@@ -70,9 +70,10 @@ fn the_tutorial_file_leaves_no_key_out() {
     while let Some(table) = tables.pop() {
         let map = all.pointer(&table).and_then(Value::as_object);
         tables.extend(map.into_iter().flatten().map(|(key, _)| child(&table, key)));
-        for key in shape::known_keys(&table).iter().filter(|_| map.is_some() && !table.ends_with("/autoscaling")) {
+        let inline = ["/autoscaling", "/deployment", "/github"].iter().any(|inline| table.ends_with(inline));
+        for key in shape::known_keys(&table).iter().filter(|_| map.is_some() && !inline) {
             // The backend has a path, and the frontend shows what is optional; an image takes the repository's place.
-            let elsewhere = ["image", "path", "priority", "autoscaling"].contains(&key.as_str());
+            let elsewhere = ["image", "path", "priority", "autoscaling", "deployment"].contains(&key.as_str());
             assert!(elsewhere || all.pointer(&child(&table, key)).is_some(), "{table}/{key}");
         }
     }
@@ -92,6 +93,7 @@ fn the_staging_file_shares_no_name_with_the_tutorial() {
             stack.sg.tasks_name.clone(),
             stack.sg.db_name.clone(),
             stack.iam.execution_role.clone(),
+            stack.iam.infrastructure_role.clone(),
             stack.db.identifier.clone(),
             stack.db.subnet_group.clone(),
             stack.alb.name.clone(),
@@ -422,6 +424,25 @@ fn what_is_removed_must_be_there() {
             "over.json:1:35: null removes `prt`, which no earlier file has (did you mean `port`?)",
         ]
     );
+}
+
+#[test]
+fn a_deployment_is_checked_where_it_stands() {
+    let text = "[services.frontend.deployment]\nstrategy = \"canery\"\npercent = 200\nbake = 10\n\
+                [services.frontend.deployment.alarms]\nperiods = 11\n";
+    let report = load_texts(&[("a.toml", text)]).unwrap_err();
+    for part in [
+        "a.toml:2:12",
+        "did you mean `canary`?",
+        "a.toml:3:11",
+        "expected a number from 0.1 to 100, found the number 200",
+        "a.toml:4:8",
+        "expected a string, found the number 10",
+        "a.toml:6:11",
+        "expected a whole number from 1 to 10, found the number 11",
+    ] {
+        assert!(report.contains(part), "{part} is not in\n{report}");
+    }
 }
 
 /// Every value of the tutorial stack, made one of another type, is reported, on its own line.
