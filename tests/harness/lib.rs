@@ -206,7 +206,7 @@ impl Drop for Cloud {
 
 /// Says whether a call only reads: AWS names all of those alike.
 fn is_read(call: &Call) -> bool {
-    ["Describe", "Get", "List"].iter().any(|prefix| call.operation.starts_with(prefix))
+    ["BatchGet", "Describe", "Get", "List", "Simulate"].iter().any(|prefix| call.operation.starts_with(prefix))
 }
 
 async fn finish(command: &mut Command, stdin: &str) -> Outcome {

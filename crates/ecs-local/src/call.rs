@@ -149,6 +149,9 @@ impl Request {
             request.operation = action;
             request.form = form;
             request.protocol = if request.service == "ec2" { Protocol::Ec2Query } else { Protocol::Query };
+        } else if request.service == "s3" && request.method == Method::GET {
+            // Nobody asks S3 for anything but the layers that ECR keeps there.
+            "GetObject".clone_into(&mut request.operation);
         } else {
             request.operation = format!("{} {}", request.method, request.uri.path());
         }

@@ -109,6 +109,8 @@ async fn a_layer_that_was_pushed_can_be_downloaded() {
     let path = link.strip_prefix(&ecr.0.local.endpoint()).expect("a URL of our own");
     let (status, body) = ecr.0.send("GET", path, &[], "");
     assert_eq!((status, body.as_bytes()), (200, &config[..]));
+    let last = ecr.0.local.calls().pop().expect("a call");
+    assert_eq!((last.service.as_str(), last.operation.as_str()), ("s3", "GetObject"));
     let (bare, _) = path.split_once('?').expect("a signature");
     assert_eq!(ecr.0.send("GET", &format!("{bare}?X-Amz-Credential=a/b/us-east-1/s3/aws4_request"), &[], "").0, 403);
     // It is signed by its query: S3 takes no second signature.
