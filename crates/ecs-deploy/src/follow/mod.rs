@@ -252,7 +252,9 @@ impl Follow<'_> {
         let said = headline(&service, Some(&deployment));
         let (verdict, reason) = match point {
             Point::Going | Point::Successful => (Verdict::Deployed, None),
-            Point::Reached => (Verdict::Reached, None),
+            Point::Reached => {
+                (Verdict::Reached, Some(format!("the deployment goes on: `ecs-deploy wait {}`", self.arn)))
+            }
             Point::Paused => {
                 let go =
                     format!("it waits for a person: `ecs-deploy continue {0}` or `ecs-deploy abort {0}`", self.arn);
