@@ -11,16 +11,16 @@ use aws_sdk_ecs::types::{DeploymentConfiguration, Service, ServiceDeployment, St
 use ecs_aws::Answer as _;
 use ecs_aws::deployment::{deployments, describe, headline};
 use ecs_core::console::human;
-use ecs_core::stop::Stop;
 use ecs_core::{Error, Kind, Result};
 use tokio::time::Instant;
 
 use crate::aws::{Aws, insist};
 use crate::command::Until;
+use crate::context::Context;
 use crate::diagnosis::{Diagnosis, Evidence, target_groups};
+use crate::report::{ServiceReport, time};
 use crate::services::find;
 use crate::verdict::Verdict;
-use crate::voice::Voice;
 use view::{Point, View, bake_of, bakes};
 
 pub use view::{paused, words};
@@ -43,37 +43,26 @@ const USUAL: &str = "1 to 5 min";
 
 /// One deployment to follow.
 pub struct Follow<'f> {
-    /// The clients
-    pub aws: &'f Aws,
-    /// Speaks for the service
-    pub voice: &'f Voice,
-    /// The order to stop
-    pub stop: &'f Stop,
-    /// Name or ARN of the cluster
-    pub cluster: &'f str,
-    /// Name of the service
-    pub service: &'f str,
+    /// Its service
+    pub on: Context<'f>,
     /// ARN of the service deployment
     pub arn: &'f str,
     /// How far to wait
     pub until: Until,
-    /// Longest wait
-    pub timeout: Option<Duration>,
     /// Stop it at the first failure that trying again cannot mend
     pub fail_fast: bool,
 }
 
 /// How a wait ended.
 #[derive(Debug)]
-pub struct End {
-    /// What became of it
-    pub verdict: Verdict,
+struct End {
+    verdict: Verdict,
     /// Why, where there is something to say
-    pub reason: Option<String>,
+    reason: Option<String>,
     /// The deployment, as it was at last
-    pub deployment: Option<ServiceDeployment>,
+    deployment: Option<ServiceDeployment>,
     /// Why it is not well
-    pub diagnosis: Option<Diagnosis>,
+    diagnosis: Option<Diagnosis>,
 }
 
 /// What is known while one waits.
@@ -97,14 +86,14 @@ struct Look {
 }
 
 impl Follow<'_> {
-    /// Waits until the deployment has come to an end, or as far as was asked for.
+    /// Waits until the deployment has come to an end, or as far as was asked for, and reports what became of it.
     ///
     /// A lost connection or an overloaded API does not end the wait.
     ///
     /// # Errors
     /// [`Kind::Credentials`] when they expire; [`Kind::Interrupted`]; a deployment or service that does not exist. What
     /// ECS does goes on in all of these.
-    pub async fn to_its_end(&self) -> Result<End> {
+    pub async fn to_its_end(&self, report: &mut ServiceReport) -> Result<()> {
         let now = Instant::now();
         let mut watch = Watch {
             begin: now,
@@ -118,14 +107,22 @@ impl Follow<'_> {
             stopping: false,
         };
         let end = self.wait(&mut watch).await;
-        self.voice.end();
-        end.map_err(|error| self.explain(error))
+        self.on.voice.end();
+        let End { verdict, reason, deployment, diagnosis } = end.map_err(|error| self.explain(error))?;
+        report.verdict = verdict;
+        report.reason = reason;
+        report.diagnosis = diagnosis;
+        if let Some(deployment) = deployment {
+            report.times.deployment_created_at = deployment.created_at().map(time);
+            report.times.deployment_finished_at = deployment.finished_at().map(time);
+        }
+        Ok(())
     }
 
     async fn wait(&self, watch: &mut Watch) -> Result<End> {
         loop {
             let mut pace = Duration::from_secs(1);
-            match self.stop.or(self.look()).await? {
+            match self.on.stop.or(self.look()).await? {
                 Ok(Some(look)) => {
                     watch.trouble = None;
                     let view = View::of(&look.deployment, Some(&look.service));
@@ -151,30 +148,31 @@ impl Follow<'_> {
                 Err(error) if matches!(error.kind(), Kind::Throttled | Kind::Transient) => {
                     let trouble = error.message().to_owned();
                     if watch.trouble.as_ref() != Some(&trouble) {
-                        self.voice.warn(&format!("no look at the deployment for the moment, it goes on: {trouble}"));
+                        self.on.voice.warn(&format!("no look at the deployment for the moment, it goes on: {trouble}"));
                         watch.trouble = Some(trouble);
                     }
                 }
                 Err(error) => return Err(error),
             }
             let waited = watch.begin.elapsed();
-            let patience = self.timeout.unwrap_or(PATIENCE + watch.bakes);
+            let patience = self.on.timeout.unwrap_or(PATIENCE + watch.bakes);
             if waited >= patience {
                 return Ok(self.out_of_time(waited));
             }
             self.say_that_it_lives(watch);
-            self.stop.or(tokio::time::sleep(pace.min(patience.saturating_sub(waited)))).await?;
+            self.on.stop.or(tokio::time::sleep(pace.min(patience.saturating_sub(waited)))).await?;
         }
     }
 
     /// Looks at the deployment and its service, side by side.
     async fn look(&self) -> Result<Option<Look>> {
-        let services = async { find(&self.aws.ecs, self.cluster, &[self.service.to_owned()]).await };
-        let (deployment, services) = tokio::join!(describe(&self.aws.ecs, self.arn), services);
+        let services =
+            async { find(&self.on.aws.ecs, &self.on.target.cluster, &[self.on.target.service.clone()]).await };
+        let (deployment, services) = tokio::join!(describe(&self.on.aws.ecs, self.arn), services);
         let service = match services?.into_iter().next() {
             Some(service) if service.status() == Some("ACTIVE") => service,
             Some(_) | None => {
-                let gone = format!("the service {} is gone: somebody has deleted it", self.service);
+                let gone = format!("the service {} is gone: somebody has deleted it", &self.on.target.service);
                 return Err(Error::new(Kind::NotFound, gone));
             }
         };
@@ -192,21 +190,21 @@ impl Follow<'_> {
         let evidence = watch.evidence.get_or_insert_with(|| Evidence::since(since));
         let events = evidence.take_events(&look.service);
         for event in &events {
-            self.voice.say("event", event);
+            self.on.voice.say("event", event);
         }
         for line in &lines {
-            self.voice.say("progress", line);
+            self.on.voice.say("progress", line);
         }
         let failed = watch.before.as_ref().map_or(0, |before| before.failed) < view.failed
             || events.iter().any(|event| ["unhealthy", "failed", "unable"].iter().any(|word| event.contains(word)));
         if failed {
-            match evidence.take_tasks(self.aws, self.cluster, self.service).await {
+            match evidence.take_tasks(self.on.aws, &self.on.target.cluster, &self.on.target.service).await {
                 Ok(causes) => {
                     for cause in causes {
-                        self.voice.say("failed", &format!("{}; {}", cause.title(), cause.hint()));
+                        self.on.voice.say("failed", &format!("{}; {}", cause.title(), cause.hint()));
                     }
                 }
-                Err(error) => self.voice.warn(&format!("stopped tasks cannot be read: {}", error.message())),
+                Err(error) => self.on.voice.warn(&format!("stopped tasks cannot be read: {}", error.message())),
             }
         }
         let scales_up = view.stage.as_deref().is_none_or(|stage| stage == "SCALE_UP");
@@ -215,19 +213,19 @@ impl Follow<'_> {
         let mut spoke = first || !lines.is_empty() || !events.is_empty();
         if waits_for_health && due {
             watch.looked_at_targets = Some(Instant::now());
-            match evidence.take_targets(self.aws, &target_groups(&look.service)).await {
+            match evidence.take_targets(self.on.aws, &target_groups(&look.service)).await {
                 Ok(lines) => {
                     spoke |= !lines.is_empty();
-                    lines.iter().for_each(|line| self.voice.say("target", line));
+                    lines.iter().for_each(|line| self.on.voice.say("target", line));
                 }
-                Err(error) => self.voice.detail("target", &format!("targets cannot be read: {}", error.message())),
+                Err(error) => self.on.voice.detail("target", &format!("targets cannot be read: {}", error.message())),
             }
         }
         if spoke {
             watch.said = Instant::now();
         }
         let left = bake_left(look.deployment.deployment_configuration(), view, watch.stage_since.elapsed());
-        self.voice.show(view.picture(left));
+        self.on.voice.show(view.picture(left));
     }
 
     /// Asks ECS to go back as soon as something has failed that trying again cannot mend; and where ECS has no circuit
@@ -238,8 +236,8 @@ impl Follow<'_> {
         let broken = || evidence.and_then(Evidence::newest_cause).filter(|_| view.shifts && view.failed >= BREAKER);
         let Some(cause) = cause.or_else(broken).filter(|_| !watch.stopping) else { return Ok(()) };
         watch.stopping = true;
-        self.voice.say("stopping", &format!("{}: rolling back (--fail-fast)", cause.title()));
-        match stop(self.aws, self.arn).await {
+        self.on.voice.say("stopping", &format!("{}: rolling back (--fail-fast)", cause.title()));
+        match stop(self.on.aws, self.arn).await {
             // ECS is at it already.
             Err(error) if error.code() == Some("ConflictException") => Ok(()),
             stopped => stopped,
@@ -271,11 +269,12 @@ impl Follow<'_> {
             matches!(point, Point::RolledBack | Point::Failed | Point::Stopped) && verdict != Verdict::Superseded;
         let mut diagnosis = None;
         if let (true, Some(evidence)) = (explains, watch.evidence.as_mut()) {
-            if let Err(error) = evidence.take_tasks(self.aws, self.cluster, self.service).await {
-                self.voice.warn(&format!("stopped tasks cannot be read: {}", error.message()));
+            if let Err(error) = evidence.take_tasks(self.on.aws, &self.on.target.cluster, &self.on.target.service).await
+            {
+                self.on.voice.warn(&format!("stopped tasks cannot be read: {}", error.message()));
             }
-            let warn = |line: String| self.voice.warn(&line);
-            diagnosis = Some(evidence.conclude(self.aws, &service, Some(&deployment), warn).await);
+            let warn = |line: String| self.on.voice.warn(&line);
+            diagnosis = Some(evidence.conclude(self.on.aws, &service, Some(&deployment), warn).await);
         }
         Ok(End { verdict, reason, deployment: Some(deployment), diagnosis })
     }
@@ -283,7 +282,7 @@ impl Follow<'_> {
     /// Returns the deployment that took the place of a stopped one.
     async fn successor(&self, deployment: &ServiceDeployment) -> Result<Option<String>> {
         let since = deployment.created_at().copied();
-        let later = deployments(&self.aws.ecs, self.cluster, self.service, since).await?;
+        let later = deployments(&self.on.aws.ecs, &self.on.target.cluster, &self.on.target.service, since).await?;
         let nanos = |at: Option<&aws_sdk_ecs::primitives::DateTime>| at.map(|at| at.as_nanos());
         let mut later: Vec<_> = later
             .into_iter()
@@ -313,7 +312,7 @@ impl Follow<'_> {
             |view| format!("{}, {}", words(view.status.as_str()), view.tasks()),
         );
         let waited = human(watch.begin.elapsed());
-        self.voice.say(
+        self.on.voice.say(
             "waiting",
             &format!("waiting for the deployment: {state}, for {waited}, usual is {USUAL} and the time it bakes"),
         );
