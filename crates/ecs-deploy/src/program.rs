@@ -11,6 +11,7 @@ use ecs_core::stop::Stop;
 use ecs_core::tool::Cloud as _;
 use ecs_core::{Error, Kind, Result};
 use futures::future::join_all;
+use futures::join;
 
 use crate::NAME;
 use crate::aws::Aws;
@@ -217,7 +218,6 @@ impl Program<'_> {
 
     /// Looks at everything first, for all services; deploys only where nothing is wrong with any.
     async fn deploy(&self, change: &Change, plan: bool, jobs: &[Job], voices: &[Voice], reports: &mut [ServiceReport]) {
-        let caller = self.caller().await;
         let deploys: Vec<Deploy<'_>> = jobs
             .iter()
             .zip(voices)
@@ -231,10 +231,14 @@ impl Program<'_> {
                 timeout: self.run.flags.timeout,
             })
             .collect();
-        let prepared: Vec<Result<Prepared>> = match &caller {
-            Ok(caller) => join_all(deploys.iter().map(|deploy| deploy.prepare(caller))).await,
-            Err(error) => deploys.iter().map(|_| Err(error.clone())).collect(),
-        };
+        let (caller, running) = join!(self.caller(), join_all(deploys.iter().map(Deploy::find)));
+        let each = deploys.iter().zip(running).map(async |(deploy, running)| match (&caller, running) {
+            // Without the right account everything else that failed is a consequence.
+            (Err(error), _) => Err(error.clone()),
+            (Ok(_), Err(error)) => Err(error),
+            (Ok(caller), Ok(running)) => deploy.prepare(running, caller).await,
+        });
+        let prepared: Vec<Result<Prepared>> = join_all(each).await;
         let wrong = prepared.iter().any(|one| one.as_ref().map_or(true, |one| !one.problems.is_empty()));
         let each = prepared.into_iter().zip(&deploys).zip(reports).map(async |((prepared, deploy), report)| {
             let done = match prepared {

@@ -34,6 +34,10 @@ const SAY_EVERY: Duration = Duration::from_secs(15);
 const TARGETS_EVERY: Duration = Duration::from_secs(3);
 /// How long ECS may not know a deployment that it has just begun.
 const UNKNOWN: Duration = Duration::from_secs(30);
+/// Failed tasks from which on a deployment that shifts traffic is given up with `--fail-fast`: the least that ECS's circuit
+/// breaker takes, which it has for rolling deployments only
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html>).
+const BREAKER: i32 = 3;
 /// What is usual for a deployment without baking.
 const USUAL: &str = "1 to 5 min";
 
@@ -129,7 +133,7 @@ impl Follow<'_> {
                         point => return self.end(watch, look, point).await,
                     }
                     if self.fail_fast {
-                        self.stop_at_once(watch).await?;
+                        self.stop_at_once(watch, &view).await?;
                     }
                     pace = view.pace(watch.begin.elapsed());
                     if self.timeout.is_none() {
@@ -186,11 +190,11 @@ impl Follow<'_> {
         let since = look.deployment.created_at().copied();
         let evidence = watch.evidence.get_or_insert_with(|| Evidence::since(since));
         let events = evidence.take_events(&look.service);
-        for line in &lines {
-            self.voice.say("progress", line);
-        }
         for event in &events {
             self.voice.say("event", event);
+        }
+        for line in &lines {
+            self.voice.say("progress", line);
         }
         let failed = watch.before.as_ref().map_or(0, |before| before.failed) < view.failed
             || events.iter().any(|event| ["unhealthy", "failed", "unable"].iter().any(|word| event.contains(word)));
@@ -204,7 +208,8 @@ impl Follow<'_> {
                 Err(error) => self.voice.warn(&format!("stopped tasks cannot be read: {}", error.message())),
             }
         }
-        let waits_for_health = view.new.running > 0 && view.stage.as_deref().is_none_or(|stage| stage == "SCALE_UP");
+        let scales_up = view.stage.as_deref().is_none_or(|stage| stage == "SCALE_UP");
+        let waits_for_health = view.new.running > 0 && scales_up && view.point(self.until) == Point::Going;
         let due = watch.looked_at_targets.is_none_or(|at| at.elapsed() >= TARGETS_EVERY);
         let mut spoke = first || !lines.is_empty() || !events.is_empty();
         if waits_for_health && due {
@@ -224,12 +229,16 @@ impl Follow<'_> {
         self.voice.show(view.picture(left));
     }
 
-    /// Asks ECS to go back as soon as something has failed that trying again cannot mend.
-    async fn stop_at_once(&self, watch: &mut Watch) -> Result<()> {
-        let cause = watch.evidence.as_ref().and_then(Evidence::final_cause);
-        let Some(cause) = cause.filter(|_| !watch.stopping) else { return Ok(()) };
+    /// Asks ECS to go back as soon as something has failed that trying again cannot mend; and where ECS has no circuit
+    /// breaker, as soon as it would have broken.
+    async fn stop_at_once(&self, watch: &mut Watch, view: &View) -> Result<()> {
+        let evidence = watch.evidence.as_ref();
+        let cause = evidence.and_then(Evidence::final_cause);
+        let broken =
+            || evidence.and_then(Evidence::newest_cause).filter(|_| view.stage.is_some() && view.failed >= BREAKER);
+        let Some(cause) = cause.or_else(broken).filter(|_| !watch.stopping) else { return Ok(()) };
         watch.stopping = true;
-        self.voice.say("stopping", &format!("{}, and trying again cannot mend that: rolling back", cause.title()));
+        self.voice.say("stopping", &format!("{}: rolling back (--fail-fast)", cause.title()));
         match stop(self.aws, self.arn).await {
             // ECS is at it already.
             Err(error) if error.code() == Some("ConflictException") => Ok(()),
