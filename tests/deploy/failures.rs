@@ -138,6 +138,6 @@ async fn with_fail_fast_nobody_waits_for_the_circuit_breaker() {
     let told = stage.deploy("--image backend=:3 --fail-fast").await.is(4, "rolled_back");
     assert_eq!(told.text("backend", "/diagnosis/cause"), "image_not_found", "{:#}", told.report);
     assert!(stage.take_writes().contains(&"StopServiceDeployment".to_owned()));
-    assert!(told.stderr.contains("trying again cannot mend that"), "{}", told.stderr);
+    assert!(told.stderr.contains("rolling back (--fail-fast)"), "{}", told.stderr);
     assert_eq!(told.of("backend")["diagnosis"]["stopped_tasks"][0]["others_like_it"], Value::Null, "{:#}", told.report);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::stage::{REGISTRY, Stage, Told};
+use crate::stage::{CLUSTER, REGISTRY, Stage, Told};
 
 /// Deploys what must be refused: nothing is written, and the one problem says these words.
 async fn refuses(stage: &Stage, arguments: &str, words: &[&str]) -> Told {
@@ -54,12 +54,7 @@ async fn all_that_is_wrong_is_said_in_one_run_and_an_alarm_can_be_ignored() {
     let stage = Stage::set().await;
     stage.push("backend-repo", "2").await;
     stage.push("frontend-repo", "2").await;
-    let alarm = json!({
-        "AlarmName": "backend-5xx", "Namespace": "AWS/ApplicationELB", "MetricName": "HTTPCode_Target_5XX_Count",
-        "Period": 60, "EvaluationPeriods": 2, "Threshold": 1, "Statistic": "Sum",
-        "ComparisonOperator": "GreaterThanThreshold",
-    });
-    stage.call("cloudwatch", "put_metric_alarm", alarm).await;
+    stage.put_alarm("backend-5xx").await;
     let rings = json!({"AlarmName": "backend-5xx", "StateValue": "ALARM", "StateReason": "errors"});
     stage.call("cloudwatch", "set_alarm_state", rings).await;
     let with_alarm = "--image backend=:2 --alarm backend-5xx";
@@ -100,4 +95,52 @@ async fn all_that_is_wrong_is_said_in_one_run_and_an_alarm_can_be_ignored() {
     let alarmed = "--image frontend=:2 --alarm backend-5xx";
     let told = stage.deploy(&format!("{alarmed} --ignore-alarms")).await.is(0, "deployed");
     assert_eq!(stage.deployments("frontend-service").await[0]["serviceDeploymentArn"], told.arn("frontend"));
+}
+
+#[tokio::test]
+async fn a_document_that_is_cut_short_or_about_another_account_is_refused() {
+    let stage = Stage::set().await;
+    stage.push("backend-repo", "2").await;
+    let line = ["--image", "backend=:2"];
+    let document = &stage.document;
+    let elsewhere = document.replace("123456789012", "999999999999");
+    let planned = document.replace("arn:aws:ecs:us-east-1:123456789012:cluster/", "planned:cluster/");
+    for (stdin, code, words) in [
+        (&document[..document.len() / 2], 7, "ended before its closing brace"),
+        ("", 2, "nothing says which services"),
+        (&planned, 2, "comes from a plan"),
+        ("{}", 2, "neither a member `svc` nor a `stack`"),
+    ] {
+        let told = stage.start_on(&line, stdin).await.end().await;
+        assert_eq!((told.code, &told.report), (code, &serde_json::Value::Null), "{}", told.stderr);
+        assert!(told.stderr.contains(words), "{words}: {}", told.stderr);
+    }
+    assert_eq!(stage.take_calls(), [], "nobody was asked anything");
+
+    let told = stage.start_on(&line, &elsewhere).await.end().await.is(8, "credentials");
+    for account in ["999999999999", "123456789012"] {
+        assert!(told.text("backend", "/reason").contains(account), "{:#}", told.report);
+    }
+    for verb in ["abort", "rollback", "run", "continue"] {
+        stage.start_on(&[verb, "--service", "backend"], &elsewhere).await.end().await.is(8, "credentials");
+    }
+    let told = stage.deploy("--image backend=:2 --region eu-west-1").await;
+    assert_eq!(told.code, 8, "{}", told.stderr);
+    assert_eq!(stage.take_writes(), [""; 0]);
+
+    for (arguments, words) in [
+        ("--image none=:2", "there is no service `none`"),
+        ("--image :2", "several services"),
+        ("--image backend=:2 --percent 5", "--strategy"),
+        ("--image backend=:2 --strategy canary --every 5m", "--strategy linear"),
+        ("--image backend=:2 --pause-before traffic", "cannot pause"),
+        ("wait arn:aws:ecs:us-east-1:123456789012:service/c/web", "not the ARN of a service deployment"),
+    ] {
+        let told = stage.deploy(arguments).await;
+        assert_eq!(told.code, 2, "{arguments}: {}", told.stderr);
+        assert!(told.stderr.contains(words), "{words}: {}", told.stderr);
+    }
+    let told = stage.deploy(&format!("--cluster {CLUSTER} --image backend-repo:2")).await;
+    assert_eq!(told.code, 2, "{}", told.stderr);
+    assert_eq!(stage.take_writes(), [""; 0]);
 }

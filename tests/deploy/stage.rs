@@ -194,6 +194,15 @@ impl Stage {
         listed["serviceDeployments"].as_array().expect("deployments").clone()
     }
 
+    /// Makes an alarm.
+    pub async fn put_alarm(&self, name: &str) {
+        let alarm = json!({
+            "AlarmName": name, "Namespace": "AWS/ApplicationELB", "MetricName": "HTTPCode_Target_5XX_Count", "Period": 60,
+            "EvaluationPeriods": 2, "Threshold": 1, "Statistic": "Sum", "ComparisonOperator": "GreaterThanThreshold",
+        });
+        self.call("cloudwatch", "put_metric_alarm", alarm).await;
+    }
+
     /// Returns the calls of ecs-deploy so far, and forgets all calls.
     pub fn take_calls(&self) -> Vec<Call> {
         self.cloud.take_calls().into_iter().filter(|call| call.tool == "ecs-deploy").collect()

@@ -28,6 +28,8 @@ const ECS_PASSES: &str = "asked for by RegisterTaskDefinition with roles: \
                           https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html";
 const ECS_ROLES: &str = "the first cluster and the first scalable target of an account make roles: \
                          https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using-service-linked-roles.html";
+const ECS_TAGS: &str = "asked for by RegisterTaskDefinition and RunTask with tags: \
+                        https://docs.aws.amazon.com/AmazonECS/latest/developerguide/supported-iam-actions-tagging.html";
 const SCALING_TAGS: &str = "asked for by RegisterScalableTarget with tags: \
     https://docs.aws.amazon.com/autoscaling/application/userguide/resource-tagging-support.html";
 const SCALING_ALARMS: &str = "what Application Auto Scaling does in the name of whoever puts a target tracking policy: \
@@ -62,7 +64,15 @@ pub const CHECKED_BY_AWS: &[(&str, &str, &str)] = &[
     ("ecs-svc", "cloudwatch:PutMetricAlarm", SCALING_ALARMS),
     ("ecs-svc", "iam:CreateServiceLinkedRole", ECS_ROLES),
     ("ecs-svc", "iam:PassRole", ECS_PASSES),
+    ("ecs-deploy", "ecs:TagResource", ECS_TAGS),
+    ("ecs-deploy", "iam:PassRole", ECS_PASSES),
 ];
+
+/// Returns the prefix of a service's actions: for all services but CloudWatch it is the name that requests are signed with
+/// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html>).
+pub fn prefix(service: &str) -> &str {
+    if service == "monitoring" { "cloudwatch" } else { service }
+}
 
 /// Returns the actions that a tool's policy allows: `ec2:CreateVpc`.
 ///
