@@ -262,7 +262,7 @@ impl Deploy<'_> {
         self.voice.say("deploying", &format!("deploying {} ({}): {arn}", short(&after), prepared.strategy()));
         report.deployment_arn = Some(arn.clone());
         if self.change.detach {
-            report.verdict = Verdict::Reached;
+            report.verdict = Verdict::Begun;
             report.reason = Some(format!("not waited for: `ecs-deploy wait {arn}`"));
             return Ok(());
         }

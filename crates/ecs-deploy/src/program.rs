@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use ecs_aws::{Caller, Session};
-use ecs_core::console::Console;
+use ecs_core::console::{Console, LogFormat};
 use ecs_core::program::{CHANGES, report as report_error, signals};
 use ecs_core::stop::Stop;
 use ecs_core::tool::Cloud as _;
@@ -86,14 +86,14 @@ async fn work(line: Line, console: &Console, stop: &Stop) -> Result<u8> {
     let run = Run { flags, files: files.with(after.unwrap_or_default()) };
     let targets = match &arn {
         Some(arn) => of_arn(arn)?,
-        None => Targets::find(&run, &place).await?,
+        None => stop.or(Targets::find(&run, &place)).await??,
     };
     let jobs = jobs(&targets, &place, &work)?;
     let access = run.flags.access(NAME, targets.region.as_deref())?;
     let session = Session::connect(&access).await?;
     let region = session.region().unwrap_or("us-east-1").to_owned();
     let aws = Aws::new(session, &region);
-    let screen = Screen::new(console, !run.flags.quiet);
+    let screen = Screen::new(console, !run.flags.quiet && run.flags.log_format == LogFormat::Text);
     let voices: Vec<Voice> = jobs.iter().map(|(target, _)| screen.voice(&target.key, jobs.len() == 1)).collect();
     let mut reports: Vec<ServiceReport> = jobs.iter().map(|(target, _)| ServiceReport::new(target, started)).collect();
     let program = Program { aws: &aws, stop, run: &run, account: targets.account.as_deref(), arn: arn.as_deref() };
@@ -307,7 +307,7 @@ impl Program<'_> {
         let begun = one_off.start(count).await?;
         report.tasks = begun.reports();
         if detach {
-            report.verdict = Verdict::Reached;
+            report.verdict = Verdict::Begun;
             report.reason = Some("not waited for".to_owned());
             return Ok(());
         }
@@ -400,6 +400,7 @@ fn conclude(voice: &Voice, report: &ServiceReport) {
         Verdict::Deployed => "done: deployed",
         Verdict::Finished => "done: the task has ended with exit code 0",
         Verdict::Healthy => "healthy",
+        Verdict::Begun => "begun",
         Verdict::Reached => "as far as asked",
         Verdict::Paused => "paused",
         Verdict::TimedOut => "timed out",

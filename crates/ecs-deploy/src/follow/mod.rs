@@ -85,6 +85,8 @@ struct Watch {
     stage_since: Instant,
     evidence: Option<Evidence>,
     trouble: Option<String>,
+    /// How long it bakes, as far as is known
+    bakes: Duration,
     stopping: bool,
 }
 
@@ -112,6 +114,7 @@ impl Follow<'_> {
             stage_since: now,
             evidence: None,
             trouble: None,
+            bakes: Duration::ZERO,
             stopping: false,
         };
         let end = self.wait(&mut watch).await;
@@ -122,7 +125,6 @@ impl Follow<'_> {
     async fn wait(&self, watch: &mut Watch) -> Result<End> {
         loop {
             let mut pace = Duration::from_secs(1);
-            let mut patience = self.timeout.unwrap_or(PATIENCE);
             match self.stop.or(self.look()).await? {
                 Ok(Some(look)) => {
                     watch.trouble = None;
@@ -136,9 +138,7 @@ impl Follow<'_> {
                         self.stop_at_once(watch, &view).await?;
                     }
                     pace = view.pace(watch.begin.elapsed());
-                    if self.timeout.is_none() {
-                        patience += bakes(look.deployment.deployment_configuration());
-                    }
+                    watch.bakes = bakes(look.deployment.deployment_configuration());
                     watch.before = Some(view);
                 }
                 Ok(None) if watch.before.is_none() && watch.begin.elapsed() < UNKNOWN => {
@@ -158,6 +158,7 @@ impl Follow<'_> {
                 Err(error) => return Err(error),
             }
             let waited = watch.begin.elapsed();
+            let patience = self.timeout.unwrap_or(PATIENCE + watch.bakes);
             if waited >= patience {
                 return Ok(self.out_of_time(waited));
             }
@@ -234,8 +235,7 @@ impl Follow<'_> {
     async fn stop_at_once(&self, watch: &mut Watch, view: &View) -> Result<()> {
         let evidence = watch.evidence.as_ref();
         let cause = evidence.and_then(Evidence::final_cause);
-        let broken =
-            || evidence.and_then(Evidence::newest_cause).filter(|_| view.stage.is_some() && view.failed >= BREAKER);
+        let broken = || evidence.and_then(Evidence::newest_cause).filter(|_| view.shifts && view.failed >= BREAKER);
         let Some(cause) = cause.or_else(broken).filter(|_| !watch.stopping) else { return Ok(()) };
         watch.stopping = true;
         self.voice.say("stopping", &format!("{}: rolling back (--fail-fast)", cause.title()));
