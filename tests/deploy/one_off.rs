@@ -14,7 +14,7 @@ async fn one_offs(stage: &Stage) -> usize {
 }
 
 #[tokio::test]
-async fn what_must_run_first_decides_whether_anything_is_deployed() {
+async fn a_one_off_task_decides_whether_anything_is_deployed_and_passes_its_exit_code_on() {
     let stage = Stage::set().await;
     stage.push("backend-repo", "2").await;
     let before = stage.service("backend-service").await["taskDefinition"].take();
@@ -54,11 +54,8 @@ async fn what_must_run_first_decides_whether_anything_is_deployed() {
     // Nothing runs before nothing.
     stage.deploy_words(&line).await.is(0, "unchanged");
     assert_eq!(stage.take_writes(), [""; 0]);
-}
 
-#[tokio::test]
-async fn a_one_off_task_passes_its_exit_code_on() {
-    let stage = Stage::set().await;
+    // Alone it passes its exit code on.
     stage.weather(FAILS);
     let told = stage.deploy("run --service backend -- npm run report").await.is(3, "run_failed");
     assert!(told.stderr.contains("| no such column: name"), "{}", told.stderr);

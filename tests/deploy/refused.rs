@@ -22,6 +22,7 @@ async fn refuses(stage: &Stage, arguments: &str, words: &[&str]) -> Told {
 async fn what_cannot_work_is_refused_before_anything_changes() {
     let stage = Stage::set().await;
     stage.push("backend-repo", "2").await;
+    refuses_input(&stage).await;
     refuses(&stage, "--image backend=:none", &["backend-repo:none", "is not there"]).await;
     refuses(&stage, "--image backend=no-repo:1", &["no-repo:1", "is not there"]).await;
     stage.push_for("backend-repo", "arm", "arm64").await;
@@ -97,10 +98,8 @@ async fn all_that_is_wrong_is_said_in_one_run_and_an_alarm_can_be_ignored() {
     assert_eq!(stage.deployments("frontend-service").await[0]["serviceDeploymentArn"], told.arn("frontend"));
 }
 
-#[tokio::test]
-async fn a_document_that_is_cut_short_or_about_another_account_is_refused() {
-    let stage = Stage::set().await;
-    stage.push("backend-repo", "2").await;
+/// What is wrong with the input itself.
+async fn refuses_input(stage: &Stage) {
     let line = ["--image", "backend=:2"];
     let document = &stage.document;
     let elsewhere = document.replace("123456789012", "999999999999");

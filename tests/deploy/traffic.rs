@@ -5,61 +5,43 @@ use serde_json::{Value, json};
 
 use crate::stage::Stage;
 
-/// A service whose traffic can be shifted, made by hand.
+/// Over the small stack.
+const BLUE_GREEN: &str = "[services.backend.deployment]\nstrategy = 'blue_green'\nbake = '1m'";
+
+/// A service whose traffic ECS shifts.
 struct Shifting {
     stage: Stage,
+    /// Where the traffic is shifted.
     rule: Value,
+    /// The service's two target groups: the one that has the traffic at first, and the other.
     groups: [Value; 2],
 }
 
 impl Shifting {
     async fn set() -> Self {
         // A bake of ten minutes is one second.
-        let stage = Stage::set_with(Options { speed: 600.0, ..Options::default() }, "").await;
-        let group = json!({"Names": ["backend-tg"]});
-        let group = stage.call("elbv2", "describe_target_groups", group).await["TargetGroups"][0].clone();
-        let other = json!({
-            "Name": "backend-tg2", "Protocol": "HTTP", "Port": group["Port"], "VpcId": group["VpcId"], "TargetType": "ip",
-        });
-        let other = stage.call("elbv2", "create_target_group", other).await["TargetGroups"][0].clone();
-        let groups = [&group, &other].map(|group| group["TargetGroupArn"].clone());
-        let balancer = stage.call("elbv2", "describe_load_balancers", json!({})).await;
-        let listeners = json!({"LoadBalancerArn": balancer["LoadBalancers"][0]["LoadBalancerArn"]});
-        let listeners = stage.call("elbv2", "describe_listeners", listeners).await;
-        let rules = json!({"ListenerArn": listeners["Listeners"][0]["ListenerArn"]});
-        let rules = stage.call("elbv2", "describe_rules", rules).await;
-        let mut rules = rules["Rules"].as_array().expect("rules").iter();
-        let rule = rules.find(|rule| rule["IsDefault"] == false).expect("the backend's")["RuleArn"].clone();
-        let targets = json!([
-            {"TargetGroupArn": groups[0], "Weight": 1},
-            {"TargetGroupArn": groups[1], "Weight": 0},
-        ]);
-        let actions = json!([{"Type": "forward", "ForwardConfig": {"TargetGroups": targets}}]);
-        stage.call("elbv2", "modify_rule", json!({"RuleArn": rule, "Actions": actions})).await;
-        let trust = json!({
-            "Version": "2012-10-17",
-            "Statement": [{"Effect": "Allow", "Principal": {"Service": "ecs.amazonaws.com"}, "Action": "sts:AssumeRole"}],
-        });
-        let role = json!({"RoleName": "balancers", "AssumeRolePolicyDocument": trust.to_string()});
-        let role = stage.call("iam", "create_role", role).await["Role"]["Arn"].clone();
-        let mut balancers = stage.service("backend-service").await["loadBalancers"].take();
-        balancers[0]["advancedConfiguration"] =
-            json!({"alternateTargetGroupArn": groups[1], "productionListenerRule": rule, "roleArn": role});
-        stage.ecs("update_service", "backend-service", json!({"loadBalancers": balancers})).await;
+        let stage = Stage::set_with(Options { speed: 600.0, ..Options::default() }, BLUE_GREEN).await;
+        let balancer = stage.service("backend-service").await["loadBalancers"][0].take();
+        let advanced = &balancer["advancedConfiguration"];
         for tag in ["2", "3"] {
             stage.push("backend-repo", tag).await;
         }
-        stage.deploy("wait --service backend").await.is(0, "deployed");
-        Self { stage, rule, groups }
+        let rule = advanced["productionListenerRule"].clone();
+        let groups = [&balancer["targetGroupArn"], &advanced["alternateTargetGroupArn"]].map(Value::clone);
+        let mut shifting = Self { stage, rule, groups };
+        if shifting.shares().await == [0, 100] {
+            shifting.groups.reverse();
+        }
+        shifting
     }
 
-    /// Returns the weights of the first target group and of the other.
-    async fn weights(&self) -> [i64; 2] {
+    /// Returns the shares of the two target groups, in percent.
+    async fn shares(&self) -> [i64; 2] {
         let rules = self.stage.call("elbv2", "describe_rules", json!({"RuleArns": [self.rule]})).await;
         let targets = rules["Rules"][0]["Actions"][0]["ForwardConfig"]["TargetGroups"].as_array().expect("two").clone();
-        let of =
-            |group: &Value| targets.iter().find(|target| target["TargetGroupArn"] == *group).expect("a target group");
-        [&self.groups[0], &self.groups[1]].map(|group| of(group)["Weight"].as_i64().expect("a weight"))
+        let of = |group: &Value| targets.iter().find(|target| target["TargetGroupArn"] == *group).expect("it is there");
+        let weights = [&self.groups[0], &self.groups[1]].map(|group| of(group)["Weight"].as_i64().expect("a weight"));
+        weights.map(|weight| weight * 100 / (weights[0] + weights[1]))
     }
 
     async fn runs(&self) -> Value {
@@ -68,7 +50,7 @@ impl Shifting {
 }
 
 #[tokio::test]
-async fn a_paused_deployment_waits_for_a_person_who_continues_or_aborts_it() {
+async fn a_paused_deployment_waits_for_a_person_and_a_baking_one_can_be_stopped() {
     let shifting = Shifting::set().await;
     let stage = &shifting.stage;
     let paused = stage.deploy("--image backend=:2 --strategy blue-green --bake 1m --pause-before traffic").await;
@@ -76,11 +58,11 @@ async fn a_paused_deployment_waits_for_a_person_who_continues_or_aborts_it() {
     let arn = paused.arn("backend");
     assert!(paused.text("backend", "/reason").contains(&format!("ecs-deploy continue {arn}")), "{:#}", paused.report);
     assert_eq!(paused.text("backend", "/strategy"), "BLUE_GREEN");
-    assert_eq!(shifting.weights().await, [1, 0]);
+    assert_eq!(shifting.shares().await, [100, 0]);
 
     let continued = stage.deploy(&format!("continue {arn}")).await.is(0, "deployed");
     assert_eq!(continued.arn("backend-service"), arn);
-    assert_eq!(shifting.weights().await, [0, 100]);
+    assert_eq!(shifting.shares().await, [0, 100]);
     let second = shifting.runs().await;
     assert_eq!(paused.text("backend", "/task_definition/after"), second);
     let again = stage.deploy(&format!("continue {arn}")).await.is(1, "failed");
@@ -90,17 +72,14 @@ async fn a_paused_deployment_waits_for_a_person_who_continues_or_aborts_it() {
     let paused = stage.deploy("--image backend=:3").await.is(6, "paused");
     let aborted = stage.deploy("abort --service backend").await.is(0, "rolled_back");
     assert_eq!(aborted.arn("backend"), paused.arn("backend"));
-    assert_eq!((shifting.weights().await, shifting.runs().await), ([0, 100], second));
-}
+    assert_eq!((shifting.shares().await, shifting.runs().await), ([0, 100], second.clone()));
 
-#[tokio::test]
-async fn a_wait_may_end_when_the_traffic_has_moved() {
-    let shifting = Shifting::set().await;
-    let stage = &shifting.stage;
-    let first = shifting.runs().await;
-    let reached = stage.deploy("--image backend=:2 --strategy blue-green --bake 24h --until traffic-shifted").await;
+    // A wait may end when the traffic has moved.
+    let reached = stage
+        .deploy("--image backend=:3 --strategy blue-green --bake 24h --pause-before nothing --until traffic-shifted")
+        .await;
     let reached = reached.is(0, "reached");
-    assert_eq!(shifting.weights().await, [0, 100]);
+    assert_eq!(shifting.shares().await, [100, 0]);
     stage.deploy(&format!("wait --until bake {}", reached.arn("backend"))).await.is(0, "reached");
     let going = stage.deployments("backend-service").await.swap_remove(0);
     assert_eq!(
@@ -111,30 +90,39 @@ async fn a_wait_may_end_when_the_traffic_has_moved() {
     // While it bakes, a rollback stops it.
     let back = stage.deploy("rollback --service backend").await.is(0, "rolled_back");
     assert_eq!(back.arn("backend"), reached.arn("backend"));
-    assert_eq!((shifting.weights().await, shifting.runs().await), ([1, 0], first));
+    assert_eq!((shifting.shares().await, shifting.runs().await), ([0, 100], second));
 }
 
 #[tokio::test]
-async fn an_alarm_during_a_canary_rolls_it_back_and_is_named() {
+async fn a_canary_is_rolled_back_by_an_alarm_and_with_fail_fast_by_its_failures() {
     let shifting = Shifting::set().await;
     let stage = &shifting.stage;
     let first = shifting.runs().await;
-    stage.put_alarm("backend-5xx").await;
+    let alarm = "backend-service-5xx";
     stage.weather(
-        "[[alarm]]\nname = 'backend-5xx'\nservice = 'backend-service'\nstage = 'PRODUCTION_TRAFFIC_SHIFT'\nafter = '8m'",
+        "[[alarm]]\nname = 'backend-service-5xx'\nservice = 'backend-service'\nstage = 'PRODUCTION_TRAFFIC_SHIFT'\nafter = '8m'",
     );
-    let canary = "--image backend=:2 --strategy canary --percent 25 --bake 1h --alarm backend-5xx";
+    let canary = "--image backend=:2 --strategy canary --percent 25 --bake 1h";
     let told = stage.deploy(canary).await.is(4, "rolled_back");
     assert_eq!(told.text("backend", "/diagnosis/cause"), "alarm", "{:#}", told.report);
-    assert_eq!(told.of("backend")["diagnosis"]["alarms"], json!(["backend-5xx"]));
-    assert!(told.text("backend", "/diagnosis/summary").contains("backend-5xx"), "{:#}", told.report);
+    assert_eq!(told.of("backend")["diagnosis"]["alarms"], json!([alarm]));
+    assert!(told.text("backend", "/diagnosis/summary").contains(alarm), "{:#}", told.report);
     assert!(told.stderr.contains("25 % of the traffic goes to the new version"), "{}", told.stderr);
-    assert_eq!((shifting.weights().await, shifting.runs().await), ([1, 0], first));
+    assert_eq!((shifting.shares().await, shifting.runs().await), ([100, 0], first.clone()));
 
-    // On a quiet day it comes through, with the same settings.
+    // ECS has no circuit breaker for it: with --fail-fast it ends as well.
+    stage.weather("[[misfortune]]\nservice = 'backend-service'\nimage = '*@*'\nhappens = 'exits'\nexit-code = 9");
+    let told = stage.deploy("--image backend=:2 --fail-fast").await.is(4, "rolled_back");
+    assert_eq!(told.text("backend", "/diagnosis/cause"), "crash", "{:#}", told.report);
+    assert!(stage.take_writes().contains(&"StopServiceDeployment".to_owned()));
+    assert_eq!((shifting.shares().await, shifting.runs().await), ([100, 0], first));
+    // Without, it goes on until somebody's patience ends, who then stops it.
+    let told = stage.deploy("--image backend=:3 --timeout 1s").await.is(5, "timed_out");
+    let back = stage.deploy("abort --service backend").await.is(0, "rolled_back");
+    assert_eq!(back.arn("backend"), told.arn("backend"));
+
+    // On a quiet day it comes through.
     stage.weather("");
     stage.deploy("--image backend=:2 --strategy canary --percent 25 --bake 5m").await.is(0, "deployed");
-    assert_eq!(shifting.weights().await, [0, 100]);
-    let configuration = &stage.service("backend-service").await["deploymentConfiguration"];
-    assert_eq!(configuration["alarms"]["alarmNames"], json!(["backend-5xx"]), "{configuration}");
+    assert_eq!(shifting.shares().await, [0, 100]);
 }

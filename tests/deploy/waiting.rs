@@ -46,14 +46,14 @@ async fn a_wait_that_ended_early_is_taken_up_again() {
     stage.deploy(&format!("wait {arn}")).await.is(0, "deployed");
 
     // Nobody waits at first: the same line again follows what is under way.
-    let told = stage.deploy("--image backend=:5 --detach").await.is(0, "reached");
+    let told = stage.deploy("--image backend=:5 --detach").await.is(0, "begun");
     let arn = told.arn("backend");
     let again = stage.deploy("--image backend=:5").await.is(0, "deployed");
     assert_eq!(again.arn("backend"), arn);
 }
 
 #[tokio::test]
-async fn a_deployment_that_another_one_replaced_is_superseded() {
+async fn of_several_deployments_each_run_tells_what_became_of_its_own() {
     let stage = slow().await;
     let running = stage.service("backend-service").await["taskDefinition"].take();
     let mut look = stage.cloud.aws().hold("ecs:DescribeServiceDeployments", 0, When::Before);
@@ -75,26 +75,7 @@ async fn a_deployment_that_another_one_replaced_is_superseded() {
     let runs = stage.service("backend-service").await["taskDefinition"].take();
     assert_eq!(winner.text("backend", "/task_definition/after"), runs);
 
-    // Somebody deletes the service.
-    let mut look = stage.cloud.aws().hold("ecs:DescribeServiceDeployments", 0, When::Before);
-    let running = stage.start(&["--image", "backend=:5"]).await;
-    look.reached().await.expect("a look");
-    stage.ecs("delete_service", "backend-service", json!({"force": true})).await;
-    look.release();
-    let told = running.end().await.is(1, "failed");
-    assert!(told.text("backend", "/reason").contains("backend-service is gone"), "{:#}", told.report);
-    stage.take_calls();
-    let told = stage.deploy("--image backend=:5").await.is(1, "failed");
-    assert!(told.text("backend", "/reason").contains("backend-service in the cluster"), "{:#}", told.report);
-    let never = ["--cluster", CLUSTER, "--service", "never", "--image", "backend-repo:2"];
-    let told = stage.deploy_words(&never).await.is(1, "failed");
-    assert!(told.text("never", "/reason").contains("there is no service never"), "{:#}", told.report);
-    assert_eq!(stage.take_writes(), [""; 0]);
-}
-
-#[tokio::test]
-async fn two_services_are_deployed_side_by_side_and_the_worst_decides() {
-    let stage = slow().await;
+    // Two services side by side: the worst decides.
     for tag in ["2", "3"] {
         stage.push("frontend-repo", tag).await;
     }
@@ -120,4 +101,20 @@ async fn two_services_are_deployed_side_by_side_and_the_worst_decides() {
     ];
     assert_eq!(live[0], after("backend"));
     assert_ne!(live[1], after("frontend"));
+
+    // Somebody deletes the service: it is looked at before the update, and then at the first look of the wait.
+    let mut look = stage.cloud.aws().hold("ecs:DescribeServices", 1, When::Before);
+    let running = stage.start(&["--image", "backend=:5"]).await;
+    look.reached().await.expect("a look");
+    stage.ecs("delete_service", "backend-service", json!({"force": true})).await;
+    look.release();
+    let told = running.end().await.is(1, "failed");
+    assert!(told.text("backend", "/reason").contains("backend-service is gone"), "{:#}", told.report);
+    stage.take_calls();
+    let told = stage.deploy("--image backend=:5").await.is(1, "failed");
+    assert!(told.text("backend", "/reason").contains("backend-service in the cluster"), "{:#}", told.report);
+    let never = ["--cluster", CLUSTER, "--service", "never", "--image", "backend-repo:2"];
+    let told = stage.deploy_words(&never).await.is(1, "failed");
+    assert!(told.text("never", "/reason").contains("there is no service never"), "{:#}", told.report);
+    assert_eq!(stage.take_writes(), [""; 0]);
 }
