@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use ecs_local::Weather;
 use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS, python, root};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
@@ -77,6 +78,17 @@ fn assert_reached(inventory: &Value, priority: &str, service: &str) {
     assert!((one > 0) == (targets[0] > 0) && (other > 0) == (targets[1] > 0), "{service}: {one} {other} {targets:?}");
 }
 
+/// Has ECS deploy `web` until its second target group serves: each deployment goes to the other one.
+async fn serve_from_second(cloud: &Cloud) {
+    for _ in 0..3 {
+        if weights(&cloud.inventory().await, "50000", "web").1 > 0 {
+            return;
+        }
+        shift(cloud, "deploy web-service").await;
+    }
+    panic!("ECS does not change the target group: {:?}", weights(&cloud.inventory().await, "50000", "web"));
+}
+
 #[tokio::test]
 async fn a_stack_whose_traffic_ecs_shifts_is_left_alone_after_it_has() {
     let cloud = Cloud::start().await;
@@ -120,6 +132,15 @@ async fn a_stack_whose_traffic_ecs_shifts_is_left_alone_after_it_has() {
     cloud.pipe(&TOOLS, "", CANARY).await.ok();
     let alarms = cloud.take_calls().iter().filter(|call| call.service == "monitoring").count();
     assert_eq!(alarms, 1, "one look for all alarms");
+
+    // What ECS needs may come from anywhere, but it must be there.
+    for (layer, member) in [("iam", "infrastructure_role_arn"), ("alb", "production_rule_arns")] {
+        let mut lacking = made.clone();
+        lacking[layer].as_object_mut().expect("a layer").remove(member);
+        let refused = cloud.run("ecs-svc", &[], &lacking.to_string()).await;
+        assert!(refused.code == 2 && refused.stderr.contains(member), "{}", refused.stderr);
+        assert_eq!(cloud.take_writes(), [""; 0]);
+    }
 
     let mut before = clean;
     for _ in 0..2 {
@@ -165,9 +186,7 @@ async fn a_living_stack_changes_its_strategy_and_back_and_no_request_gets_lost()
     assert_settled(&cloud, CANARY, "from rolling to canary").await;
 
     // Back, wherever the traffic is: nothing moves, and from then on task by task in the same place.
-    while weights(&cloud.inventory().await, "50000", "web").1 == 0 {
-        shift(&cloud, "deploy web-service").await;
-    }
+    serve_from_second(&cloud).await;
     cloud.pipe(&TOOLS, "", &rolling).await.ok();
     let back = cloud.inventory().await;
     assert_eq!(item(&back, "services", "serviceName", "web-service")["deploymentConfiguration"]["strategy"], "ROLLING");
@@ -198,9 +217,7 @@ async fn a_living_stack_changes_its_strategy_and_back_and_no_request_gets_lost()
 async fn a_rule_that_somebody_deleted_comes_back_to_where_the_tasks_are() {
     let cloud = Cloud::start().await;
     let document = cloud.pipe(&TOOLS, "", CANARY).await.ok().stdout;
-    while weights(&cloud.inventory().await, "50000", "web").1 == 0 {
-        shift(&cloud, "deploy web-service").await;
-    }
+    serve_from_second(&cloud).await;
     shift(&cloud, "unrule 50000").await;
     cloud.run("ecs-alb", &[], &document).await.ok();
     assert_eq!(weights(&cloud.inventory().await, "50000", "web"), (0, 1));
@@ -214,9 +231,7 @@ async fn a_rule_that_somebody_deleted_comes_back_to_where_the_tasks_are() {
 async fn https_comes_to_services_that_have_shifted() {
     let cloud = Cloud::start().await;
     cloud.pipe(&TOOLS, "", CANARY).await.ok();
-    while weights(&cloud.inventory().await, "50000", "web").1 == 0 {
-        shift(&cloud, "deploy web-service").await;
-    }
+    serve_from_second(&cloud).await;
     let spoil = root().join("tests/spoil.py").display().to_string();
     let certificate = cloud.run(&python().display().to_string(), &[&spoil, "certificate"], "").await.ok().stdout;
     let https = overlay(&format!("[alb]\ncertificate_arn = \"{}\"\n", certificate.trim()));
@@ -266,6 +281,29 @@ async fn alarms_are_healed_and_go_on_telling_whom_somebody_chose() {
     assert_eq!(item(&watched, "alarms", "AlarmName", "web-service-5xx")["EvaluationPeriods"], 3);
     assert_settled(&cloud, &with(&rolling), "task by task with alarms").await;
     assert_gone(&cloud, &with(&rolling)).await;
+}
+
+#[tokio::test]
+async fn an_alarm_that_goes_off_rolls_the_canary_back_and_running_again_heals() {
+    let cloud = Cloud::start().await;
+    cloud.pipe(&TOOLS, "", CANARY).await.ok();
+    let clean = cloud.inventory().await;
+    let storm = "[[alarm]]\nname = 'web-service-5xx'\nservice = 'web-service'\nstage = 'PRODUCTION_TRAFFIC_SHIFT'";
+    cloud.aws().set_weather(Weather::parse(storm).expect("a weather"));
+    let change = overlay("[services.web.environment]\nCOLOUR = \"blue\"\n");
+    let change = with(&change);
+    let failed = cloud.pipe(&TOOLS, "", &change).await;
+    assert_eq!(failed.code, 4, "{}", failed.stderr);
+    assert!(failed.stderr.contains("web-service-5xx"), "{}", failed.stderr);
+    let back = cloud.inventory().await;
+    assert_reached(&back, "50000", "web");
+    assert_eq!(targets(&back, "web"), targets(&clean, "web"), "the version before serves where it did");
+
+    cloud.aws().set_weather(Weather::default());
+    cloud.pipe(&TOOLS, "", &change).await.ok();
+    let [one, other] = targets(&back, "web");
+    assert_eq!(targets(&cloud.inventory().await, "web"), [other, one]);
+    assert_settled(&cloud, &change, "after a canary that failed").await;
 }
 
 #[tokio::test]

@@ -206,18 +206,14 @@ impl Alarm {
 
     /// Puts the alarm; what others have made of it, such as whom it tells, stays.
     async fn put(&self, api: &CloudWatch, live: Option<&MetricAlarm>) -> Result<()> {
+        let wanted = self.planned().alarm;
         let call = api.write.put_metric_alarm().alarm_name(&self.identity.name);
-        let call = call.threshold(self.limit).evaluation_periods(self.periods).datapoints_to_alarm(self.periods);
-        let call = call.comparison_operator(ComparisonOperator::GreaterThanOrEqualToThreshold);
-        let mut call = call.treat_missing_data(MISSING);
-        call = match self.queries() {
-            Some(queries) => call.set_metrics(Some(queries)),
-            None => {
-                let group = self.groups.first().map(String::as_str).unwrap_or_default();
-                let call = call.namespace(NAMESPACE).metric_name(self.watched.metric()).period(PERIOD);
-                call.statistic(self.watched.statistic()).set_dimensions(Some(self.dimensions(group)))
-            }
-        };
+        let call = call.set_threshold(wanted.threshold).set_evaluation_periods(wanted.evaluation_periods);
+        let call = call.set_datapoints_to_alarm(wanted.datapoints_to_alarm);
+        let call = call.set_comparison_operator(wanted.comparison_operator);
+        let call = call.set_treat_missing_data(wanted.treat_missing_data).set_metrics(wanted.metrics);
+        let call = call.set_namespace(wanted.namespace).set_metric_name(wanted.metric_name).set_period(wanted.period);
+        let mut call = call.set_statistic(wanted.statistic).set_dimensions(wanted.dimensions);
         call = match live {
             // A call without them would take them away; tags it cannot change.
             Some(live) => call
@@ -256,7 +252,7 @@ impl Resource for Alarm {
         let alarm = match self.queries() {
             Some(queries) => alarm.set_metrics(Some(queries)),
             None => {
-                let group = self.groups.first().map(String::as_str).unwrap_or_default();
+                let group = self.groups.first().map_or("", String::as_str);
                 let alarm = alarm.namespace(NAMESPACE).metric_name(self.watched.metric()).period(PERIOD);
                 alarm.statistic(self.watched.statistic()).set_dimensions(Some(self.dimensions(group)))
             }

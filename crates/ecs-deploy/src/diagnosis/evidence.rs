@@ -104,7 +104,10 @@ impl Evidence {
                         "target {} in {}: {} {}",
                         state.target, state.target_group, state.state, state.description
                     );
-                    lines.push(words.trim_end().to_owned());
+                    // Nothing has changed for one that is healthy when it is first seen.
+                    if self.targets.contains_key(&place) || state.state != "healthy" {
+                        lines.push(words.trim_end().to_owned());
+                    }
                     // What was unhealthy before it was drained stays in evidence.
                     let drains = state.state == "draining" && self.targets.contains_key(&place);
                     if !drains {

@@ -130,9 +130,9 @@ impl Follow<'_> {
                     watch.trouble = None;
                     let view = View::of(&look.deployment, Some(&look.service));
                     self.tell(watch, &look, &view).await;
-                    match view.point(self.until) {
-                        Point::Going => {}
-                        point => return self.end(watch, look, point).await,
+                    let point = view.point(self.until);
+                    if point != Point::Going {
+                        return self.end(watch, look, point).await;
                     }
                     if self.fail_fast {
                         self.stop_at_once(watch, &view).await?;
@@ -252,7 +252,9 @@ impl Follow<'_> {
         let said = headline(&service, Some(&deployment));
         let (verdict, reason) = match point {
             Point::Going | Point::Successful => (Verdict::Deployed, None),
-            Point::Reached => (Verdict::Reached, None),
+            Point::Reached => {
+                (Verdict::Reached, Some(format!("the deployment goes on: `ecs-deploy wait {}`", self.arn)))
+            }
             Point::Paused => {
                 let go =
                     format!("it waits for a person: `ecs-deploy continue {0}` or `ecs-deploy abort {0}`", self.arn);
@@ -319,17 +321,15 @@ impl Follow<'_> {
 
     /// Adds to a failure that ECS goes on, and how to go on with it.
     fn explain(&self, error: Error) -> Error {
-        match error.kind() {
-            Kind::NotFound => error,
-            _ if error.kind() == Kind::Credentials => error.hint(format!(
-                "the deployment goes on without us: with fresh credentials, `ecs-deploy wait {}` follows it from here",
-                self.arn
-            )),
-            _ => error.hint(format!(
-                "the deployment goes on without us: `ecs-deploy wait {0}` follows it from here, `ecs-deploy abort {0}` goes back",
-                self.arn
-            )),
+        let kind = error.kind();
+        if kind == Kind::NotFound {
+            return error;
         }
+        let fresh = if kind == Kind::Credentials { "with fresh credentials, " } else { "" };
+        error.hint(format!(
+            "the deployment goes on without us: {fresh}`ecs-deploy wait {0}` follows it from here, `ecs-deploy abort {0}` goes back",
+            self.arn
+        ))
     }
 }
 

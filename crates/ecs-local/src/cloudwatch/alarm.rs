@@ -435,7 +435,8 @@ mod tests {
 
     #[test]
     fn metric_math_that_is_none_is_refused() {
-        let cases: [(fn(&mut Value), &str); 6] = [
+        type Case = (fn(&mut Value), &'static str);
+        let cases: [Case; 6] = [
             (|alarm| alarm["Period"] = json!(60), "Period cannot both"),
             (|alarm| alarm["Metrics"][0]["ReturnData"] = json!(true), "Exactly one element"),
             (|alarm| alarm["Metrics"][1]["Id"] = json!("m1"), "unique"),
