@@ -2,7 +2,7 @@
 
 mod evidence;
 
-use aws_sdk_ecs::types::{Service, ServiceDeployment};
+use aws_sdk_ecs::types::{Service, ServiceDeployment, ServiceDeploymentStatus};
 use ecs_aws::deployment::{Cause, headline};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -106,12 +106,16 @@ impl Diagnosis {
         let alarms = deployment.and_then(ServiceDeployment::alarms);
         let alarms: Vec<String> = alarms.map(|alarms| alarms.triggered_alarm_names().to_vec()).unwrap_or_default();
         let said = headline(service, deployment);
+        let stopped = deployment.and_then(ServiceDeployment::status) == Some(&ServiceDeploymentStatus::Stopped);
         let cause = if !alarms.is_empty() {
             Cause::Alarm
         } else if said.contains("networking configuration") || said.contains("Infrastructure Role") {
             Cause::Network
         } else {
-            cause_of(&tasks, &targets, &events)
+            match cause_of(&tasks, &targets, &events) {
+                Cause::Unknown if stopped => Cause::Stopped,
+                cause => cause,
+            }
         };
         let unhealthy = targets.iter().find(|target| !target.description.is_empty());
         let first = tasks.iter().find(|task| task.cause == cause);
@@ -219,7 +223,7 @@ fn hint(cause: Cause, detail: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_ecs::types::{ServiceDeploymentAlarms, ServiceDeploymentStatus};
+    use aws_sdk_ecs::types::ServiceDeploymentAlarms;
 
     use super::*;
 
@@ -280,6 +284,19 @@ mod tests {
             "(service web) (task 1) (port 80) is unhealthy in (target-group x) due to (reason Request timed out).";
         let gone = conclude(failed(), Vec::new(), &[event]);
         assert!(gone.summary.ends_with("Request timed out"), "{}", gone.summary);
+    }
+
+    #[test]
+    fn what_was_stopped_and_shows_no_failure_was_stopped() {
+        let stopped = ServiceDeployment::builder().status(ServiceDeploymentStatus::Stopped);
+        let stopped = stopped.status_reason("The service was deleted.").build();
+        let of =
+            |tasks| Diagnosis::conclude(&Service::builder().build(), Some(&stopped), tasks, Vec::new(), Vec::new());
+        let found = of(Vec::new());
+        assert_eq!(found.cause, Cause::Stopped);
+        assert!(found.summary.contains("The service was deleted"), "{}", found.summary);
+        // The circuit breaker without rollback stops as well: then tasks say why.
+        assert_eq!(of(vec![task("Essential container in task exited; app: exit code 1", 2)]).cause, Cause::Crash);
     }
 
     #[test]
