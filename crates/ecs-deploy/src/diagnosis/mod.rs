@@ -9,6 +9,10 @@ use serde::Serialize;
 
 pub use evidence::{Evidence, target_groups};
 
+/// What ECS says where it cannot shift traffic
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/troubleshooting-blue-green.html>).
+const NETWORK: [&str; 2] = ["invalid networking configuration", "ECS Infrastructure Role"];
+
 /// Why it is not well.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Diagnosis {
@@ -109,13 +113,11 @@ impl Diagnosis {
         let stopped = deployment.and_then(ServiceDeployment::status) == Some(&ServiceDeploymentStatus::Stopped);
         let cause = if !alarms.is_empty() {
             Cause::Alarm
-        } else if said.contains("networking configuration") || said.contains("Infrastructure Role") {
+        } else if NETWORK.iter().any(|fragment| said.contains(fragment)) {
             Cause::Network
         } else {
-            match cause_of(&tasks, &targets, &events) {
-                Cause::Unknown if stopped => Cause::Stopped,
-                cause => cause,
-            }
+            let cause = cause_of(&tasks, &targets, &events);
+            if cause == Cause::Unknown && stopped { Cause::Stopped } else { cause }
         };
         let unhealthy = targets.iter().find(|target| !target.description.is_empty());
         let first = tasks.iter().find(|task| task.cause == cause);

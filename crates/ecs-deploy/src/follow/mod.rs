@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::diagnosis::{Diagnosis, Evidence, target_groups};
 use crate::report::{ServiceReport, time};
 use crate::services::find;
+use crate::target::Target;
 use crate::verdict::Verdict;
 use view::{Point, View, bake_of, bakes};
 
@@ -166,13 +167,13 @@ impl Follow<'_> {
 
     /// Looks at the deployment and its service, side by side.
     async fn look(&self) -> Result<Option<Look>> {
-        let services =
-            async { find(&self.on.aws.ecs, &self.on.target.cluster, &[self.on.target.service.clone()]).await };
+        let Target { cluster, service, .. } = self.on.target;
+        let services = find(&self.on.aws.ecs, cluster, std::slice::from_ref(service));
         let (deployment, services) = tokio::join!(describe(&self.on.aws.ecs, self.arn), services);
         let service = match services?.into_iter().next() {
             Some(service) if service.status() == Some("ACTIVE") => service,
             Some(_) | None => {
-                let gone = format!("the service {} is gone: somebody has deleted it", &self.on.target.service);
+                let gone = format!("the service {service} is gone: somebody has deleted it");
                 return Err(Error::new(Kind::NotFound, gone));
             }
         };
