@@ -8,8 +8,8 @@ use ecs_local::{Call, Options};
 use ecs_pipe_tests::{Cloud, TOOLS, code, python, root};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::Mutex;
 
 /// The cluster.
@@ -82,7 +82,12 @@ pub struct Told {
 }
 
 /// A run of ecs-deploy that goes on.
-pub struct Running(Child);
+pub struct Running {
+    process: Child,
+    stderr: BufReader<ChildStderr>,
+    /// What was read of it
+    said: String,
+}
 
 impl Stage {
     /// Starts it; nothing takes time.
@@ -144,11 +149,12 @@ impl Stage {
     pub async fn start_on(&self, arguments: &[&str], stdin: &str) -> Running {
         let mut command = self.cloud.command("ecs-deploy");
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("ecs-deploy starts");
-        let mut pipe = child.stdin.take().expect("a pipe");
+        let mut process = command.spawn().expect("ecs-deploy starts");
+        let mut pipe = process.stdin.take().expect("a pipe");
         // A program that refuses its command line reads nothing.
         let _ = pipe.write_all(stdin.as_bytes()).await;
-        Running(child)
+        let stderr = BufReader::new(process.stderr.take().expect("a pipe"));
+        Running { process, stderr, said: String::new() }
     }
 
     /// Pushes an image, and returns its digest.
@@ -225,9 +231,11 @@ impl Stage {
 impl Running {
     /// Waits until it has ended.
     pub async fn end(self) -> Told {
-        let output = self.0.wait_with_output().await.expect("ended");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        let Self { process, mut stderr, said: mut text } = self;
+        let (output, said) = tokio::join!(process.wait_with_output(), stderr.read_to_string(&mut text));
+        said.expect("text");
+        let output = output.expect("ended");
+        let (stdout, stderr) = (String::from_utf8(output.stdout).expect("text"), text);
         for (what, value) in [("the secret", SECRET), ("the variable's value", VALUE)] {
             assert!(!stdout.contains(value), "{what} is in the report: {stdout}");
             assert!(!stderr.contains(value), "{what} was said: {stderr}");
@@ -236,11 +244,15 @@ impl Running {
         Told { code: code(output.status), stderr, report }
     }
 
-    /// Presses Ctrl-C.
-    pub async fn interrupt(&self) {
-        let process = self.0.id().expect("it runs").to_string();
+    /// Presses Ctrl-C, and returns when the program has noticed it.
+    pub async fn interrupt(&mut self) {
+        let process = self.process.id().expect("it runs").to_string();
         let sent = tokio::process::Command::new("kill").args(["-INT", &process]).status().await.expect("kill");
         assert!(sent.success());
+        while !self.said.contains("interrupted: starting nothing new") {
+            let read = self.stderr.read_line(&mut self.said).await.expect("text");
+            assert!(read > 0, "it ended: {}", self.said);
+        }
     }
 }
 

@@ -117,6 +117,24 @@ async fn a_plan_says_what_would_change_and_changes_nothing() {
     let plan = ["plan", "--stack", "tests/stacks/tutorial.toml", "--image", "backend=:2", "--no-input"];
     stage.start_on(&plan, "").await.end().await.is(0, "planned");
 
+    // By its tag, with another variable, and from a file.
+    let told = stage.deploy("--image backend=:2 --no-pin --env COLOUR=green").await.is(0, "deployed");
+    assert_eq!(told.text("backend", "/images/0/image"), format!("{REGISTRY}/backend-repo:2"));
+    let mut definition = stage.definition(&told.of("backend")["task_definition"]["after"]).await;
+    let container = &definition["taskDefinition"]["containerDefinitions"][0];
+    assert_eq!(container["image"], format!("{REGISTRY}/backend-repo:2"));
+    let variables = container["environment"].to_string();
+    assert!(variables.contains("green") && variables.contains("PORT"), "{variables}");
+    definition["taskDefinition"]["containerDefinitions"][0]["stopTimeout"] = json!(45);
+    let file = tempfile::NamedTempFile::with_suffix(".json").expect("a file");
+    std::fs::write(file.path(), definition.to_string()).expect("written");
+    let path = file.path().display().to_string();
+    let told = stage.deploy(&format!("--service backend --task-definition {path}")).await.is(0, "deployed");
+    assert_eq!(told.of("backend")["changes"].as_array().map(Vec::len), Some(1), "{:#}", told.report);
+    let definition = stage.definition(&told.of("backend")["task_definition"]["after"]).await;
+    assert_eq!(definition["taskDefinition"]["containerDefinitions"][0]["stopTimeout"], 45);
+    stage.deploy(&format!("--service backend --task-definition {path}")).await.is(0, "unchanged");
+
     // A service that the tools did not make, by its names.
     let live = stage.service("backend-service").await;
     let family = json!({

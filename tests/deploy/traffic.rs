@@ -60,6 +60,8 @@ async fn a_paused_deployment_waits_for_a_person_and_a_baking_one_can_be_stopped(
     assert_eq!(paused.text("backend", "/strategy"), "BLUE_GREEN");
     assert_eq!(shifting.shares().await, [100, 0]);
 
+    // The answer is lost, but not what it says.
+    stage.weather("[[fault]]\ncall = 'ecs:ContinueServiceDeployment'\ntimes = 1\ndo = 'lost'");
     let continued = stage.deploy(&format!("continue {arn}")).await.is(0, "deployed");
     assert_eq!(continued.arn("backend-service"), arn);
     assert_eq!(shifting.shares().await, [0, 100]);

@@ -39,6 +39,22 @@ async fn throttling_and_lost_answers_leave_one_deployment() {
             comes_through(&stage, &format!("{call}-{tag}"), &fault(call, 1, harm)).await;
         }
     }
+    // A stop is asked for once more when nobody heard of it; here it comes too late.
+    stage.weather(&fault("StopServiceDeployment", 1, "'lost'"));
+    let told = stage.deploy("abort --service backend").await.is(1, "failed");
+    assert!(told.text("backend", "/reason").contains("nothing to stop"), "{:#}", told.report);
+    // Without credentials from the start, and from the update on.
+    stage.weather("[[fault]]\ntool = 'ecs-deploy'\ndo = 'expire'");
+    let told = stage.deploy("--image backend=:lost").await.is(8, "credentials");
+    assert!(told.text("backend", "/reason").contains("expired"), "{:#}", told.report);
+    stage.weather("");
+    stage.push("backend-repo", "expired").await;
+    stage.weather(&fault("UpdateService", 1, "'expire'"));
+    let told = stage.deploy("--image backend=:expired").await.is(8, "credentials");
+    assert!(told.text("backend", "/reason").contains("updating the service"), "{:#}", told.report);
+    stage.weather("");
+    stage.deploy("--image backend=:expired").await.is(0, "deployed");
+
     let looks = ["DescribeServiceDeployments", "DescribeServices"];
     comes_through(&stage, "looks", &looks.map(|call| fault(call, 2, "'reset'")).concat()).await;
 }

@@ -36,7 +36,7 @@ async fn a_wait_that_ended_early_is_taken_up_again() {
 
     // Somebody presses Ctrl-C: ECS goes on.
     let mut look = stage.cloud.aws().hold("ecs:DescribeServiceDeployments", 0, When::After);
-    let running = stage.start(&["--image", "backend=:4"]).await;
+    let mut running = stage.start(&["--image", "backend=:4"]).await;
     look.reached().await.expect("a look");
     running.interrupt().await;
     let told = running.end().await.is(130, "interrupted");
@@ -44,6 +44,17 @@ async fn a_wait_that_ended_early_is_taken_up_again() {
     assert!(told.stderr.contains(&format!("ecs-deploy wait {arn}")), "{}", told.stderr);
     drop(look);
     stage.deploy(&format!("wait {arn}")).await.is(0, "deployed");
+
+    // Before the update there is nothing that goes on.
+    let mut update = stage.cloud.aws().hold("ecs:RegisterTaskDefinition", 0, When::Before);
+    let mut running = stage.start(&["--image", "backend=:5"]).await;
+    update.reached().await.expect("a revision");
+    stage.take_calls();
+    running.interrupt().await;
+    update.release();
+    let told = running.end().await.is(130, "interrupted");
+    assert_eq!(told.of("backend")["deployment_arn"], Value::Null, "{:#}", told.report);
+    assert!(!stage.take_writes().contains(&"UpdateService".to_owned()), "{}", told.stderr);
 
     // Nobody waits at first: the same line again follows what is under way.
     let told = stage.deploy("--image backend=:5 --detach").await.is(0, "begun");
@@ -66,6 +77,18 @@ async fn of_several_deployments_each_run_tells_what_became_of_its_own() {
     let taken = other["service"]["currentServiceDeployment"].as_str().expect("an ARN");
     assert!(told.text("backend", "/reason").contains(taken), "{:#}", told.report);
     assert_ne!(told.arn("backend"), taken);
+
+    // Somebody stops it.
+    let mut look = stage.cloud.aws().hold("ecs:DescribeServiceDeployments", 0, When::Before);
+    let waiting = stage.start(&["--image", "backend=:2"]).await;
+    look.reached().await.expect("a look");
+    let aborted = stage.deploy("abort --service backend");
+    look.release();
+    let (told, aborted) = tokio::join!(waiting.end(), aborted);
+    let (told, aborted) = (told.is(4, "rolled_back"), aborted.is(0, "rolled_back"));
+    assert_eq!(told.arn("backend"), aborted.arn("backend"));
+    let why = told.text("backend", "/reason");
+    assert!(told.text("backend", "/diagnosis/summary").ends_with(why), "{:#}", told.report);
 
     // Two pipelines at once.
     let (one, two) = tokio::join!(stage.deploy("--image backend=:3"), stage.deploy("--image backend=:4"));

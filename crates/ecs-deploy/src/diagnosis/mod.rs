@@ -110,7 +110,12 @@ impl Diagnosis {
         let alarms = deployment.and_then(ServiceDeployment::alarms);
         let alarms: Vec<String> = alarms.map(|alarms| alarms.triggered_alarm_names().to_vec()).unwrap_or_default();
         let said = headline(service, deployment);
-        let stopped = deployment.and_then(ServiceDeployment::status) == Some(&ServiceDeploymentStatus::Stopped);
+        let status = deployment.and_then(ServiceDeployment::status);
+        let stopped = status == Some(&ServiceDeploymentStatus::Stopped);
+        let back = matches!(
+            status,
+            Some(ServiceDeploymentStatus::RollbackSuccessful | ServiceDeploymentStatus::RollbackFailed)
+        );
         let cause = if !alarms.is_empty() {
             Cause::Alarm
         } else if NETWORK.iter().any(|fragment| said.contains(fragment)) {
@@ -142,6 +147,8 @@ impl Diagnosis {
             | Cause::Quota
             | Cause::Unknown => match first {
                 Some(task) => task.reason.clone(),
+                // The newest event is of the way back then: ECS says itself why it went.
+                None if cause == Cause::Unknown && back => said,
                 None => events.iter().rev().find(|event| Cause::of_text(event) == cause).cloned().unwrap_or(said),
             },
         };
@@ -299,6 +306,16 @@ mod tests {
         assert!(found.summary.contains("The service was deleted"), "{}", found.summary);
         // The circuit breaker without rollback stops as well: then tasks say why.
         assert_eq!(of(vec![task("Essential container in task exited; app: exit code 1", 2)]).cause, Cause::Crash);
+    }
+
+    #[test]
+    fn what_no_task_and_no_event_explains_has_ecss_own_reason() {
+        let back = ServiceDeployment::builder().status(ServiceDeploymentStatus::RollbackSuccessful);
+        let back = back.status_reason("Service deployment rolled back because of a hook.").build();
+        let event = "(service web) has reached a steady state.".to_owned();
+        let found = Diagnosis::conclude(&Service::builder().build(), Some(&back), Vec::new(), Vec::new(), vec![event]);
+        assert_eq!(found.cause, Cause::Unknown);
+        assert!(found.summary.ends_with("rolled back because of a hook"), "{}", found.summary);
     }
 
     #[test]
