@@ -184,9 +184,12 @@ impl Act<'_> {
             Some(arn) => describe_deployment(&self.on.aws.ecs, arn).await?,
             None => None,
         };
-        let mut evidence = Evidence::since(None);
+        // What an earlier deployment suffered from says nothing of how the service is now.
+        let since = deployment.as_ref().and_then(|deployment| deployment.created_at()).copied();
+        let mut evidence = Evidence::since(since);
         evidence.take_events(&service);
         let tasks = evidence.take_tasks(self.on.aws, cluster, name).await;
+        evidence.keep_tasks_of(&running);
         let targets = evidence.take_targets(self.on.aws, &target_groups(&service)).await;
         for (what, failed) in [("stopped tasks", tasks.err()), ("targets", targets.err())] {
             if let Some(error) = failed {
