@@ -1,9 +1,14 @@
 //! What goes wrong once tasks start: ECS goes back, and the report says why.
 
+use std::time::{Duration, Instant};
+
 use ecs_local::Options;
 use serde_json::{Value, json};
 
 use crate::stage::Stage;
+
+/// How long a test waits for something that takes seconds at most.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What befalls the backend's new tasks, and what is to be said of it.
 struct Failing {
@@ -140,4 +145,21 @@ async fn with_fail_fast_nobody_waits_for_the_circuit_breaker() {
     assert!(stage.take_writes().contains(&"StopServiceDeployment".to_owned()));
     assert!(told.stderr.contains("rolling back (--fail-fast)"), "{}", told.stderr);
     assert_eq!(told.of("backend")["diagnosis"]["stopped_tasks"][0]["others_like_it"], Value::Null, "{:#}", told.report);
+
+    // Without a circuit breaker it goes on like this, and the status says what the load balancer sees in the midst of it.
+    let breaker = json!({"deploymentCircuitBreaker": {"enable": false, "rollback": false}});
+    let again = json!({"deploymentConfiguration": breaker, "forceNewDeployment": true});
+    stage.weather("[[misfortune]]\nservice = 'backend-service'\nhappens = 'unhealthy-target'\nstatus-code = 503");
+    stage.ecs("update_service", "backend-service", again).await;
+    let started = Instant::now();
+    let told = loop {
+        let told = stage.deploy("status --service backend").await;
+        let targets = &told.of("backend")["diagnosis"]["targets"];
+        if targets.as_array().into_iter().flatten().any(|target| target["state"] == "unhealthy") {
+            break told.is(1, "unhealthy");
+        }
+        assert!(started.elapsed() < PATIENCE, "{:#}", told.report);
+    };
+    assert_eq!(told.text("backend", "/diagnosis/cause"), "health_check", "{:#}", told.report);
+    assert!(told.text("backend", "/diagnosis/hint").contains("[503]"), "{:#}", told.report);
 }
