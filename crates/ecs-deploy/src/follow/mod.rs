@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use aws_sdk_ecs::types::{DeploymentConfiguration, Service, ServiceDeployment, StopServiceDeploymentStopType};
 use ecs_aws::Answer as _;
-use ecs_aws::deployment::{deployments, describe, headline};
+use ecs_aws::deployment::{deployments, describe, headline, is_stalled};
 use ecs_core::console::human;
 use ecs_core::{Error, Kind, Result};
 use tokio::time::Instant;
@@ -35,8 +35,8 @@ const SAY_EVERY: Duration = Duration::from_secs(15);
 const TARGETS_EVERY: Duration = Duration::from_secs(3);
 /// How long ECS may not know a deployment that it has just begun.
 const UNKNOWN: Duration = Duration::from_secs(30);
-/// Failed tasks from which on a deployment that shifts traffic is given up with `--fail-fast`: the least that ECS's circuit
-/// breaker takes, which it has for rolling deployments only
+/// Failed tasks from which on a deployment without a circuit breaker is given up with `--fail-fast`: the least that ECS's
+/// own takes, which it has for rolling deployments only
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html>).
 const BREAKER: i32 = 3;
 /// What is usual for a deployment without baking.
@@ -234,7 +234,7 @@ impl Follow<'_> {
     async fn stop_at_once(&self, watch: &mut Watch, view: &View) -> Result<()> {
         let evidence = watch.evidence.as_ref();
         let cause = evidence.and_then(Evidence::final_cause);
-        let broken = || evidence.and_then(Evidence::newest_cause).filter(|_| view.shifts && view.failed >= BREAKER);
+        let broken = || evidence.and_then(Evidence::newest_cause).filter(|_| !view.breaker && view.failed >= BREAKER);
         let Some(cause) = cause.or_else(broken).filter(|_| !watch.stopping) else { return Ok(()) };
         watch.stopping = true;
         self.on.voice.say("stopping", &format!("{}: rolling back (--fail-fast)", cause.title()));
@@ -260,6 +260,10 @@ impl Follow<'_> {
                 (Verdict::Paused, Some(go))
             }
             Point::RolledBack => (Verdict::RolledBack, Some(said)),
+            Point::Failed if is_stalled(&service) => {
+                let reason = format!("{said}; no deployment before it was a success, so ECS has nothing to go back to");
+                (Verdict::Failed, Some(reason))
+            }
             Point::Failed => (Verdict::Failed, Some(said)),
             Point::Stopped => match self.successor(&deployment).await? {
                 Some(other) => (Verdict::Superseded, Some(format!("another deployment took its place: {other}"))),
