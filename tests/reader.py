@@ -1213,9 +1213,20 @@ def launch_type(service: Json) -> str | None:
 
 
 def wiring(account: Account, service: Json) -> list[str]:
-    """Returns a service's load balancers as `TARGET-GROUP → CONTAINER:PORT`."""
+    """Returns a service's load balancers as `TARGET-GROUP → CONTAINER:PORT`, with what ECS needs to shift traffic."""
+
+    def target_groups(item: Json) -> str:
+        first = str(account.name(item.get("targetGroupArn")))
+        advanced = item.get("advancedConfiguration")
+        if not advanced:
+            return first
+        rules = {rule["RuleArn"]: rule["Priority"] for rule in account.rules}
+        second = account.name(advanced.get("alternateTargetGroupArn"))
+        rule, role = rules.get(advanced.get("productionListenerRule")), account.name(advanced.get("roleArn"))
+        return f"{first} and {second} by rule {rule} as {role}"
+
     return sorted(
-        f"{account.name(item.get('targetGroupArn'))} → {item.get('containerName')}:{item.get('containerPort')}"
+        f"{target_groups(item)} → {item.get('containerName')}:{item.get('containerPort')}"
         for item in service.get("loadBalancers", ())
     )
 
@@ -1358,7 +1369,13 @@ def inventory_roles(account: Account) -> Json:
             for role in account.roles
         ],
         "policies": [picked(policy, "PolicyName", "Path", "Description") for policy in account.policies],
-        "oidc_providers": oidc_providers(account),
+        "oidc_providers": [
+            {"arn": arn}
+            | picked(
+                account.call("iam", "get_open_id_connect_provider", OpenIDConnectProviderArn=arn), "Url", "ClientIDList"
+            )
+            for arn in oidc_providers(account)
+        ],
     }
 
 
@@ -1453,8 +1470,15 @@ def inventory_load_balancers(account: Account) -> Json:
         return [
             picked(item, "Type", "RedirectConfig", "FixedResponseConfig")
             | {"target_groups": account.named(forwards_to(item))}
+            | weights(item)
             for item in items
         ]
+
+    def weights(item: Json) -> Json:
+        groups = dig(item, "ForwardConfig.TargetGroups") or ()
+        if len(groups) < 2:
+            return {}
+        return {"weights": {str(account.name(group["TargetGroupArn"])): group.get("Weight") for group in groups}}
 
     return {
         "load_balancers": [
@@ -1549,11 +1573,26 @@ def inventory_services(account: Account) -> Json:
             for item in scalable_targets(account)
         ],
         "alarms": [
-            picked(item, "AlarmName", "MetricName", "Namespace", "Threshold", "EvaluationPeriods", "Period")
-            | {"tags": tag_map(item["Tags"])}
+            picked(item, "AlarmName", "MetricName", "Namespace", "Threshold", "EvaluationPeriods", "Period", "Statistic")
+            | picked(item, "DatapointsToAlarm", "ComparisonOperator", "TreatMissingData", "AlarmActions")
+            | {
+                "dimensions": watched(item.get("Dimensions")),
+                "metrics": [
+                    picked(one, "Id", "Expression", "ReturnData", "MetricStat.Stat", "MetricStat.Period")
+                    | picked(one, "MetricStat.Metric.MetricName", "MetricStat.Metric.Namespace")
+                    | {"dimensions": watched(dig(one, "MetricStat.Metric.Dimensions"))}
+                    for one in item.get("Metrics", ())
+                ],
+                "tags": tag_map(item["Tags"]),
+            }
             for item in account.alarms
         ],
     }
+
+
+def watched(dimensions: Iterable[Json] | None) -> Tags:
+    """Returns the dimensions of a metric, without the volatile ids at their ends."""
+    return {item["Name"]: item["Value"].rpartition("/")[0] for item in dimensions or ()}
 
 
 def scalable_targets(account: Account) -> list[Json]:

@@ -188,7 +188,7 @@ impl Cloud {
         let calls = self.aws.calls();
         self.aws.clear_calls();
         let ours = calls.iter().filter(|call| TOOLS.contains(&call.tool.as_str()));
-        let ours = ours.map(|call| (call.tool.clone(), format!("{}:{}", call.service, call.operation)));
+        let ours = ours.map(|call| (call.tool.clone(), policy::action(call)));
         self.used.lock().unwrap_or_else(PoisonError::into_inner).extend(ours);
         calls
     }

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 
+use ecs_local::Call;
 use serde_json::Value;
 
 use crate::{programs, root};
@@ -30,8 +31,6 @@ const ECS_ROLES: &str = "the first cluster and the first scalable target of an a
                          https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using-service-linked-roles.html";
 const SCALING_TAGS: &str = "asked for by RegisterScalableTarget with tags: \
     https://docs.aws.amazon.com/autoscaling/application/userguide/resource-tagging-support.html";
-const SCALING_ALARMS: &str = "what Application Auto Scaling does in the name of whoever puts a target tracking policy: \
-    https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_id-based-policy-examples.html";
 
 /// Tools, the actions of their policies that AWS checks on its own side, and why: no test can see them used.
 pub const CHECKED_BY_AWS: &[(&str, &str, &str)] = &[
@@ -57,12 +56,15 @@ pub const CHECKED_BY_AWS: &[(&str, &str, &str)] = &[
     ("ecs-alb", "ec2:DescribeVpcs", ELB_NETWORK),
     ("ecs-alb", "iam:CreateServiceLinkedRole", ELB_ROLE),
     ("ecs-svc", "application-autoscaling:TagResource", SCALING_TAGS),
-    ("ecs-svc", "cloudwatch:DeleteAlarms", SCALING_ALARMS),
-    ("ecs-svc", "cloudwatch:DescribeAlarms", SCALING_ALARMS),
-    ("ecs-svc", "cloudwatch:PutMetricAlarm", SCALING_ALARMS),
     ("ecs-svc", "iam:CreateServiceLinkedRole", ECS_ROLES),
     ("ecs-svc", "iam:PassRole", ECS_PASSES),
 ];
+
+/// Returns the action that a call needs: `ec2:CreateVpc`. CloudWatch signs by another name than policies know it by.
+pub fn action(call: &Call) -> String {
+    let service = if call.service == "monitoring" { "cloudwatch" } else { &call.service };
+    format!("{service}:{}", call.operation)
+}
 
 /// Returns the actions that a tool's policy allows: `ec2:CreateVpc`.
 ///

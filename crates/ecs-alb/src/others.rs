@@ -253,7 +253,7 @@ fn former(arn: String) -> Other {
 
 /// Returns the keys of the services whose second target group is still in use on the stack's load balancer.
 ///
-/// ECS goes on in it when the service is deployed task by task again: see [`rule`](crate::rule).
+/// ECS goes on in it when the service is deployed task by task again: see [`crate::rule`].
 ///
 /// # Errors
 /// Any refusal by ELB.

@@ -39,7 +39,7 @@ const DEPLOYMENTS: &[&str] = &[
 ];
 
 /// Calls about single tasks.
-const TASKS: &[&str] = &["ecs:DescribeTasks", "ecs:StopTask", "ecs:TagResource"];
+const TASKS: &[&str] = &["ecs:DescribeTasks", "ecs:TagResource"];
 
 /// Calls about task definitions.
 const TASK_DEFINITIONS: &[&str] = &["ecs:RegisterTaskDefinition", "ecs:TagResource"];

@@ -182,3 +182,10 @@ pub async fn signals(stop: &Stop, console: &Console) -> Error {
     next().await;
     interrupted()
 }
+
+/// Says whether stdin is a pipe: an empty one means that the program before us never ran, an empty file or `/dev/null`
+/// that there is none.
+pub fn stdin_is_pipe() -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+    std::fs::metadata("/dev/stdin").is_ok_and(|stdin| stdin.file_type().is_fifo())
+}

@@ -24,6 +24,11 @@ pub trait Resource: 'static {
     /// Returns its deterministic name: this is its identity.
     fn name(&self) -> String;
 
+    /// Returns the longest wait for this one to be ready, where some take longer than [`Resource::PATIENCE`] on purpose.
+    fn patience(&self) -> Duration {
+        Self::PATIENCE
+    }
+
     /// Returns its id, as a person would look it up.
     fn id(&self, live: &Self::Live) -> String;
 

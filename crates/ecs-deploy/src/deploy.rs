@@ -49,6 +49,16 @@ pub struct Deploy<'d> {
     pub timeout: Option<Duration>,
 }
 
+/// What runs now.
+#[derive(Debug)]
+pub struct Running {
+    service: Service,
+    /// ARN of the revision
+    revision: String,
+    definition: Definition,
+    tags: Vec<Tag>,
+}
+
 /// What is to be done, once everything has been looked at.
 #[derive(Debug)]
 pub struct Prepared {
@@ -88,15 +98,24 @@ impl Prepared {
 }
 
 impl Deploy<'_> {
+    /// Reads what runs now.
+    ///
+    /// # Errors
+    /// A service or task definition that does not exist.
+    pub async fn find(&self) -> Result<Running> {
+        let Target { cluster, service, .. } = self.target;
+        let service = self.stop.or(find_one(&self.aws.ecs, cluster, service)).await??;
+        let revision = service.task_definition().unwrap_or_default().to_owned();
+        let (definition, tags) = self.stop.or(describe(self.aws, &revision)).await??;
+        Ok(Running { service, revision, definition, tags })
+    }
+
     /// Finds out what is to change, and looks at everything that it needs. Changes nothing.
     ///
     /// # Errors
-    /// A service, task definition or container that does not exist; flags that do not go together.
-    pub async fn prepare(&self, caller: &Caller) -> Result<Prepared> {
-        let Target { cluster, service, .. } = self.target;
-        let service = self.stop.or(find_one(&self.aws.ecs, cluster, service)).await??;
-        let before = service.task_definition().unwrap_or_default().to_owned();
-        let (running, tags) = self.stop.or(describe(self.aws, &before)).await??;
+    /// A container that does not exist; flags that do not go together; a call that does not get through.
+    pub async fn prepare(&self, running: Running, caller: &Caller) -> Result<Prepared> {
+        let Running { service, revision: before, definition: running, tags } = running;
         let base = match &self.change.task_definition {
             Some(file) => Definition::read(file)?,
             None => running.clone(),
@@ -243,7 +262,7 @@ impl Deploy<'_> {
         self.voice.say("deploying", &format!("deploying {} ({}): {arn}", short(&after), prepared.strategy()));
         report.deployment_arn = Some(arn.clone());
         if self.change.detach {
-            report.verdict = Verdict::Reached;
+            report.verdict = Verdict::Begun;
             report.reason = Some(format!("not waited for: `ecs-deploy wait {arn}`"));
             return Ok(());
         }

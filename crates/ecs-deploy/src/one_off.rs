@@ -347,14 +347,15 @@ mod tests {
 
     #[test]
     fn the_exit_code_is_that_of_the_container_that_ran_the_command() {
-        let cases: [(&[Option<i32>], Option<i32>, bool); 4] = [
-            (&[Some(0)], Some(0), true),
-            (&[Some(0), Some(3)], Some(3), false),
-            (&[None], None, false),
-            (&[Some(0), Some(0)], Some(0), true),
+        let cases = [
+            (vec![Some(0)], Some(0), true),
+            (vec![Some(0), Some(3)], Some(3), false),
+            (vec![None], None, false),
+            (vec![Some(0), Some(0)], Some(0), true),
         ];
         for (codes, code, fine) in cases {
-            assert_eq!((tasks(codes).exit_code(), tasks(codes).failure().is_none()), (code, fine), "{codes:?}");
+            let tasks = tasks(&codes);
+            assert_eq!((tasks.exit_code(), tasks.failure().is_none()), (code, fine), "{codes:?}");
         }
     }
 }

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use ecs_aws::{Caller, Session};
-use ecs_core::console::Console;
+use ecs_core::console::{Console, LogFormat};
 use ecs_core::program::{CHANGES, report as report_error, signals};
 use ecs_core::stop::Stop;
 use ecs_core::tool::Cloud as _;
 use ecs_core::{Error, Kind, Result};
 use futures::future::join_all;
+use futures::join;
 
 use crate::NAME;
 use crate::aws::Aws;
@@ -85,14 +86,14 @@ async fn work(line: Line, console: &Console, stop: &Stop) -> Result<u8> {
     let run = Run { flags, files: files.with(after.unwrap_or_default()) };
     let targets = match &arn {
         Some(arn) => of_arn(arn)?,
-        None => Targets::find(&run, &place).await?,
+        None => stop.or(Targets::find(&run, &place)).await??,
     };
     let jobs = jobs(&targets, &place, &work)?;
     let access = run.flags.access(NAME, targets.region.as_deref())?;
     let session = Session::connect(&access).await?;
     let region = session.region().unwrap_or("us-east-1").to_owned();
     let aws = Aws::new(session, &region);
-    let screen = Screen::new(console, !run.flags.quiet);
+    let screen = Screen::new(console, !run.flags.quiet && run.flags.log_format == LogFormat::Text);
     let voices: Vec<Voice> = jobs.iter().map(|(target, _)| screen.voice(&target.key, jobs.len() == 1)).collect();
     let mut reports: Vec<ServiceReport> = jobs.iter().map(|(target, _)| ServiceReport::new(target, started)).collect();
     let program = Program { aws: &aws, stop, run: &run, account: targets.account.as_deref(), arn: arn.as_deref() };
@@ -217,7 +218,6 @@ impl Program<'_> {
 
     /// Looks at everything first, for all services; deploys only where nothing is wrong with any.
     async fn deploy(&self, change: &Change, plan: bool, jobs: &[Job], voices: &[Voice], reports: &mut [ServiceReport]) {
-        let caller = self.caller().await;
         let deploys: Vec<Deploy<'_>> = jobs
             .iter()
             .zip(voices)
@@ -231,10 +231,14 @@ impl Program<'_> {
                 timeout: self.run.flags.timeout,
             })
             .collect();
-        let prepared: Vec<Result<Prepared>> = match &caller {
-            Ok(caller) => join_all(deploys.iter().map(|deploy| deploy.prepare(caller))).await,
-            Err(error) => deploys.iter().map(|_| Err(error.clone())).collect(),
-        };
+        let (caller, running) = join!(self.caller(), join_all(deploys.iter().map(Deploy::find)));
+        let each = deploys.iter().zip(running).map(async |(deploy, running)| match (&caller, running) {
+            // Without the right account everything else that failed is a consequence.
+            (Err(error), _) => Err(error.clone()),
+            (Ok(_), Err(error)) => Err(error),
+            (Ok(caller), Ok(running)) => deploy.prepare(running, caller).await,
+        });
+        let prepared: Vec<Result<Prepared>> = join_all(each).await;
         let wrong = prepared.iter().any(|one| one.as_ref().map_or(true, |one| !one.problems.is_empty()));
         let each = prepared.into_iter().zip(&deploys).zip(reports).map(async |((prepared, deploy), report)| {
             let done = match prepared {
@@ -303,7 +307,7 @@ impl Program<'_> {
         let begun = one_off.start(count).await?;
         report.tasks = begun.reports();
         if detach {
-            report.verdict = Verdict::Reached;
+            report.verdict = Verdict::Begun;
             report.reason = Some("not waited for".to_owned());
             return Ok(());
         }
@@ -396,6 +400,7 @@ fn conclude(voice: &Voice, report: &ServiceReport) {
         Verdict::Deployed => "done: deployed",
         Verdict::Finished => "done: the task has ended with exit code 0",
         Verdict::Healthy => "healthy",
+        Verdict::Begun => "begun",
         Verdict::Reached => "as far as asked",
         Verdict::Paused => "paused",
         Verdict::TimedOut => "timed out",

@@ -10,12 +10,15 @@ use ecs_aws::deployment::{Cause, deployments, describe as describe_deployment, p
 use ecs_aws::{Answer as _, present};
 use ecs_core::stop::Stop;
 use ecs_core::{Error, Kind, Result};
+use futures::future::join_all;
 
 use crate::aws::{Aws, insist};
 use crate::command::Until;
+use crate::definition::Definition;
 use crate::deploy::{newest, take};
 use crate::diagnosis::{Evidence, target_groups};
 use crate::follow::{Follow, stop as stop_deployment, words};
+use crate::image::{Reference, look_up};
 use crate::report::{Revisions, ServiceReport};
 use crate::services::find_one;
 use crate::strategy;
@@ -150,7 +153,31 @@ impl Act<'_> {
             report.verdict = Verdict::Unchanged;
             return Ok(());
         }
+        let problems = self.missing_images(&Definition::of(&found)?).await;
+        if !problems.is_empty() {
+            report.problems.clone_from(&problems);
+            let all = problems.into_iter().map(Error::other);
+            let error = Error::join(all).unwrap_or_else(|| Error::other("the revision cannot run"));
+            return Err(error.hint("name another revision with --to, or push that image again"));
+        }
         self.deploy(&service, &revision, report).await
+    }
+
+    /// Looks whether the images of a revision are still there: registries clean up behind us.
+    async fn missing_images(&self, definition: &Definition) -> Vec<String> {
+        let images = definition.containers().filter_map(|container| container["image"].as_str());
+        let looks = images.map(async |image| {
+            let reference = Reference::parse(image);
+            let repository = reference.ecr()?;
+            match look_up(&self.aws.session, &self.aws.region, &repository, &reference).await {
+                Err(error) if error.kind() == Kind::NotFound => {
+                    Some(format!("the image {image} of {} is not there any more", definition.family()))
+                }
+                // What may not be looked at may be there.
+                Ok(_) | Err(_) => None,
+            }
+        });
+        join_all(looks).await.into_iter().flatten().collect()
     }
 
     /// Says how the service is, and if it is not well, why.

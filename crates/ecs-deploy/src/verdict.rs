@@ -17,6 +17,8 @@ pub enum Verdict {
     Finished,
     /// The service is well
     Healthy,
+    /// It has begun, and nobody waits for its end (`--detach`)
+    Begun,
     /// As far as `--until` asked to wait: the new version has all production traffic, or bakes
     Reached,
     /// It waits for a person to continue it
@@ -47,7 +49,13 @@ impl Verdict {
     /// Returns the exit code.
     pub fn exit_code(self) -> u8 {
         match self {
-            Self::Deployed | Self::Unchanged | Self::Planned | Self::Finished | Self::Healthy | Self::Reached => 0,
+            Self::Deployed
+            | Self::Unchanged
+            | Self::Planned
+            | Self::Finished
+            | Self::Healthy
+            | Self::Begun
+            | Self::Reached => 0,
             Self::Refused | Self::RunFailed | Self::Unhealthy | Self::Superseded | Self::Stopped | Self::Failed => 1,
             Self::RolledBack => 4,
             Self::TimedOut => 5,

@@ -26,9 +26,10 @@ pub struct Voice {
 }
 
 impl Screen {
-    /// Makes it; with a live view where stderr is a terminal that this program has to itself.
+    /// Makes it; with a live view where stderr is a terminal that this program has to itself: behind a pipe, there are
+    /// other programs that write to it.
     pub fn new(console: &Console, live: bool) -> Self {
-        let live = live && std::io::stderr().is_terminal() && std::io::stdin().is_terminal();
+        let live = live && std::io::stderr().is_terminal() && !ecs_core::program::stdin_is_pipe();
         Self { console: console.clone(), live: live.then(|| Rc::new(MultiProgress::new())) }
     }
 

@@ -164,6 +164,9 @@ async fn deploy(run: &Run<'_>, iam: &IamApi, stack: &Stack) -> Result<Option<Hel
 /// A file of before may have had a strategy that shifts traffic, or a deploy role of the usual name. GitHub's identity
 /// provider stays: the whole account shares it.
 async fn destroy(run: &Run<'_>, iam: &IamApi, stack: &Stack) -> Result<()> {
+    if stack.iam.github.is_some() {
+        run.console().say("kept", "GitHub's identity provider stays: the whole account shares it");
+    }
     let deploy = stack.deploy_role().unwrap_or_else(|| format!("{}-deploy", stack.name));
     let mut names: BTreeSet<String> = task_roles(stack).into_keys().collect();
     names.extend([stack.iam.execution_role.clone(), stack.iam.infrastructure_role.clone(), deploy]);

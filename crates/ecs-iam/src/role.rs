@@ -57,7 +57,7 @@ struct Inline {
 #[derive(Debug)]
 enum Access {
     Secrets(SecretAccess),
-    Deployments(DeployAccess),
+    Deployments(Box<DeployAccess>),
 }
 
 impl Access {
@@ -114,7 +114,8 @@ impl Role {
     /// Makes the role with which GitHub's workflows of one subject deploy the stack.
     pub fn deploy(stack: &Stack, name: &str, provider: &str, subject: &str) -> Self {
         let role = Self::new(stack, name, &format!("Role for GitHub Actions - allows deploying {}", stack.name));
-        let inline = Inline { name: DEPLOY_POLICY.to_owned(), access: Access::Deployments(DeployAccess::new(stack)) };
+        let inline =
+            Inline { name: DEPLOY_POLICY.to_owned(), access: Access::Deployments(Box::new(DeployAccess::new(stack))) };
         Self { trust: oidc_provider::trust_policy(provider, subject), inline: Some(inline), ..role }
     }
 

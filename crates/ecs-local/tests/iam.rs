@@ -46,6 +46,21 @@ async fn a_new_role_is_not_found_for_a_while_and_a_deleted_one_still_is() {
 }
 
 #[tokio::test]
+async fn an_identity_provider_gets_another_audience_once() {
+    let aws = Aws::in_weather(1.0, "").await;
+    let made =
+        "iam:CreateOpenIDConnectProvider&Url=https://token.actions.githubusercontent.com&ClientIDList.member.1=one";
+    aws.call(made);
+    let arn = "OpenIDConnectProviderArn=arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com";
+    let add = format!("iam:AddClientIDToOpenIDConnectProvider&ClientID=two&{arn}");
+    aws.call(&add);
+    aws.call(&add);
+    let shown = aws.call(&format!("iam:GetOpenIDConnectProvider&{arn}"));
+    assert_eq!((shown.matches("<member>one<").count(), shown.matches("<member>two<").count()), (1, 1), "{shown}");
+    assert_eq!(aws.refused(&add.replace("githubusercontent", "example")), "NoSuchEntity");
+}
+
+#[tokio::test]
 async fn a_new_role_cannot_be_passed_for_a_while() {
     let aws = Aws::in_weather(1.0, "[consistency]\nroles = '1h'").await;
     let definition = |family: &str, role: &str| {

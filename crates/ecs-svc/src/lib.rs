@@ -1,5 +1,6 @@
-//! The service layer: cluster, log groups, task definitions, services and their autoscaling.
+//! The service layer: cluster, log groups, task definitions, services, their alarms and their autoscaling.
 
+mod alarm;
 mod cluster;
 mod ecs;
 mod evidence;
@@ -31,12 +32,14 @@ use futures::future::join_all;
 use futures::join;
 use serde_json::{Value, json};
 
+use crate::alarm::{Alarm, Alarms, Watched};
 use crate::cluster::Cluster;
 use crate::form::Form;
 use crate::log_group::LogGroup;
 use crate::scalable_target::ScalableTarget;
 use crate::scaling_policy::{Metric, ScalingPolicy};
 use crate::service::{Ground, Service};
+use crate::service_settings::Advanced;
 use crate::services::Services;
 use crate::task_definition::{Known, TaskDefinition, Upstream, lacks};
 use crate::task_definition_family::TaskDefinitionFamily;
@@ -79,6 +82,8 @@ impl Tool for Svc {
             ecs: session.api(Client::new),
             logs: session.api(aws_sdk_cloudwatchlogs::Client::new),
             autoscaling: session.api(aws_sdk_applicationautoscaling::Client::new),
+            cloudwatch: session.api(aws_sdk_cloudwatch::Client::new),
+            alarms: Alarms::new(stack, run.destroys()),
             known: Known { services: Services::new(stack), revisions: Rc::default() },
         };
         let floor = layer.floor().shared();
@@ -97,6 +102,8 @@ struct Layer<'l> {
     ecs: Ecs,
     logs: Logs,
     autoscaling: Autoscaling,
+    cloudwatch: CloudWatch,
+    alarms: Rc<Alarms>,
     known: Known,
 }
 
@@ -128,10 +135,12 @@ impl Layer<'_> {
         let run = self.run;
         let (latest, place, floor) = join!(self.task_definition(key, service), self.place(key, service), floor);
         let ((latest, form), place, _) = (latest, place, floor).all()?;
-        let ground = Ground { place: &place, latest: latest.clone(), form, known: &self.known };
+        let name = service.service_name(key);
+        // ECS refuses alarms that do not exist.
+        let alarms = self.alarms(service, &name, &place).await?;
+        let ground = Ground { place: &place, latest: latest.clone(), form, known: &self.known, alarms };
         let made = Service::new(self.stack, (key, service), ground, run.console(), run.destroys());
         let held = run.ensure(&self.ecs, made).await?;
-        let name = service.service_name(key);
         let (live, scaling) = join!(run.ready(&self.ecs, &held), self.scaling(service, &name, &place));
         let (live, ()) = (live, scaling).all()?;
         let runs = TaskDefinitionArn::from(live.service.task_definition().unwrap_or_default());
@@ -177,14 +186,15 @@ impl Layer<'_> {
     /// a database where one is needed.
     async fn place(&self, key: &str, service: &Config) -> Result<Place> {
         let Self { run, stack, .. } = *self;
-        let (net, sg, alb, egress, db) = join!(
+        let (net, sg, alb, egress, db, iam) = join!(
             run.input::<Net>(),
             run.input::<Sg>(),
             run.input::<Alb>(),
             run.optional_input::<Egress>(),
             when(stack.needs_database(service), run.input::<Db>()),
+            when(service.shift().is_some(), run.input::<Iam>()),
         );
-        let (net, sg, alb, _, _) = (net, sg, alb, egress, db).all()?;
+        let (net, sg, alb, _, _, iam) = (net, sg, alb, egress, db, iam).all()?;
         run.expect_lag(net.new || sg.new);
         let target_group = match alb.target_group_arns.get(key) {
             Some(target_group) => target_group.clone(),
@@ -194,7 +204,36 @@ impl Layer<'_> {
         if net.private_subnet_ids.is_empty() && !run.destroys() {
             return Err(Error::usage("the document's member `net` has no private subnets").hint(Net::BY_HAND));
         }
-        Ok(Place { net, sg, load_balancer: alb.load_balancer_arn, target_group })
+        let alternate = alb.alternate_target_group_arns.get(key).cloned();
+        let advanced = match iam.filter(|_| !run.destroys()) {
+            Some(iam) => Some(advanced(key, &iam, &alb)?),
+            None => None,
+        };
+        Ok(Place { net, sg, load_balancer: alb.load_balancer_arn, target_group, alternate, advanced })
+    }
+
+    /// Makes the alarms that roll a service's deployment back, and returns the names of all that do.
+    ///
+    /// A table `deployment` in the stack file says all of them, none too; without it they are nobody's here.
+    async fn alarms(&self, service: &Config, name: &str, place: &Place) -> Result<Option<BTreeSet<String>>> {
+        let Self { run, stack, .. } = *self;
+        if run.destroys() {
+            let sought = Watched::ALL.map(|watched| Alarm::sought(stack, name, watched, &self.alarms));
+            join_all(sought.map(|alarm| run.ensure(&self.cloudwatch, alarm))).await.all()?;
+            return Ok(None);
+        }
+        let Some(config) = service.alarms() else {
+            return Ok(service.deployment.as_ref().map(|_| BTreeSet::new()));
+        };
+        let made = Watched::wanted(&config).map(async |(watched, limit)| {
+            let groups = [&place.target_group].into_iter().chain(&place.alternate).collect();
+            let balancer = (place.load_balancer.as_ref(), groups);
+            let alarm = Alarm::new(stack, name, (watched, limit, config.periods), balancer, &self.alarms)?;
+            run.ensure(&self.cloudwatch, alarm).await?;
+            Ok(watched.alarm(name))
+        });
+        let made = join_all(made).await.all()?;
+        Ok(Some(made.into_iter().chain(config.names).collect()))
     }
 
     /// Lets the number of tasks scale, where the stack file asks for it.
@@ -226,6 +265,22 @@ struct Place {
     sg: Sg,
     load_balancer: Option<LoadBalancerArn>,
     target_group: TargetGroupArn,
+    /// The second target group, of a service whose traffic is shifted, or was
+    alternate: Option<TargetGroupArn>,
+    /// What ECS needs to shift its traffic
+    advanced: Option<Advanced>,
+}
+
+/// Collects what ECS needs to shift a service's traffic.
+fn advanced(key: &str, iam: &Iam, alb: &Alb) -> Result<Advanced> {
+    let role = iam.infrastructure_role_arn.as_ref().ok_or_else(|| {
+        Error::usage("the document's member `iam` has no `infrastructure_role_arn`")
+            .hint("ECS shifts traffic with that role; ecs-iam makes it when a service's strategy does")
+    })?;
+    let alternate = alb.alternate_target_group_arns.get(key);
+    let alternate = alternate.ok_or_else(|| lacks("alb", "alternate_target_group_arns", key))?;
+    let rule = alb.production_rule_arns.get(key).ok_or_else(|| lacks("alb", "production_rule_arns", key))?;
+    Ok(Advanced { alternate: alternate.to_string(), rule: rule.to_string(), role: role.to_string() })
 }
 
 /// Waits for what is needed, and for nothing else.
@@ -237,5 +292,7 @@ async fn when<T>(needed: bool, input: impl Future<Output = Result<T>>) -> Result
 type Ecs = Api<Client>;
 /// The client of CloudWatch Logs.
 type Logs = Api<aws_sdk_cloudwatchlogs::Client>;
+/// The client of CloudWatch.
+type CloudWatch = Api<aws_sdk_cloudwatch::Client>;
 /// The client of Application Auto Scaling.
 type Autoscaling = Api<aws_sdk_applicationautoscaling::Client>;

@@ -77,7 +77,9 @@ pub fn policy() -> Value {
                 "Effect": "Allow",
                 "Action": "iam:PassRole",
                 "Resource": "arn:aws:iam::*:role/*",
-                "Condition": { "StringEquals": { "iam:PassedToService": "ecs-tasks.amazonaws.com" } }
+                "Condition": {
+                    "StringEquals": { "iam:PassedToService": ["ecs-tasks.amazonaws.com", "ecs.amazonaws.com"] }
+                }
             },
             {
                 "Sid": "Autoscaling",
@@ -93,17 +95,20 @@ pub fn policy() -> Value {
                 ],
                 "Resource": "*"
             },
-            // What Application Auto Scaling does in the name of whoever puts a target tracking policy:
+            // Application Auto Scaling makes, reads and deletes its own alarms in the name of whoever puts a target tracking
+            // policy, by names of its own choice:
             // <https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_id-based-policy-examples.html>
             {
-                "Sid": "AutoscalingAlarms",
+                "Sid": "Alarms",
                 "Effect": "Allow",
                 "Action": [
                     "cloudwatch:DeleteAlarms",
                     "cloudwatch:DescribeAlarms",
-                    "cloudwatch:PutMetricAlarm"
+                    "cloudwatch:ListTagsForResource",
+                    "cloudwatch:PutMetricAlarm",
+                    "cloudwatch:TagResource"
                 ],
-                "Resource": "*"
+                "Resource": "arn:aws:cloudwatch:*:*:alarm:*"
             },
             // The first cluster and the first scalable target of an account make these roles.
             {
@@ -126,19 +131,13 @@ mod tests {
     use super::*;
 
     /// Permissions that AWS asks for beside those for the calls themselves.
-    const BESIDE: [&str; 7] = [
-        "application-autoscaling:TagResource",
-        "cloudwatch:DeleteAlarms",
-        "cloudwatch:DescribeAlarms",
-        "cloudwatch:PutMetricAlarm",
-        "iam:CreateServiceLinkedRole",
-        "iam:PassRole",
-        "sts:GetCallerIdentity",
-    ];
+    const BESIDE: [&str; 4] =
+        ["application-autoscaling:TagResource", "iam:CreateServiceLinkedRole", "iam:PassRole", "sts:GetCallerIdentity"];
 
     #[test]
     fn every_call_is_allowed_and_nothing_else_is() {
         let sources = [
+            include_str!("alarm.rs"),
             include_str!("cluster.rs"),
             include_str!("ecs.rs"),
             include_str!("../../ecs-aws/src/deployment/mod.rs"),

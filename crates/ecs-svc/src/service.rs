@@ -1,6 +1,7 @@
 //! An ECS service: its tasks, its place behind the load balancer, and how it is deployed.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use ecs_aws::{Answer as _, present};
 use ecs_core::console::Console;
 use ecs_core::id::ServiceArn;
 use ecs_core::resource::Means;
-use ecs_core::stack::Service as Config;
+use ecs_core::stack::{Service as Config, Shift};
 use ecs_core::{Change, Error, Health, Identity, Kind, Owner, Resource, Result, Stack};
 
 use crate::form::Form;
@@ -56,6 +57,8 @@ pub struct Service {
     draining: Cell<bool>,
     /// Subnets and groups are so new that ECS may not see them yet.
     new_network: bool,
+    /// How long a deployment takes beside starting and stopping tasks
+    shifts_for: Duration,
 }
 
 /// What a service stands on.
@@ -69,6 +72,8 @@ pub struct Ground<'g> {
     pub form: Rc<Form>,
     /// What is known of AWS
     pub known: &'g Known,
+    /// Names of the alarms that roll a deployment back; none: the file says nothing of them
+    pub alarms: Option<BTreeSet<String>>,
 }
 
 /// What ECS says the service is.
@@ -101,7 +106,7 @@ impl Service {
         Self {
             follower: Follower::new(&cluster, &name, console),
             identity: Identity::new(&stack.name, LAYER, name),
-            settings: Settings::new(service, &ground.form.container.name, ground.place),
+            settings: Settings::new(service, &ground.form.container.name, ground.place, ground.alarms),
             cluster,
             latest: ground.latest,
             form: ground.form,
@@ -110,6 +115,7 @@ impl Service {
             before: RefCell::default(),
             draining: Cell::new(false),
             new_network: ground.place.net.new || ground.place.sg.new,
+            shifts_for: service.shift().map(Shift::lasts).unwrap_or_default(),
         }
     }
 
@@ -174,6 +180,11 @@ impl Resource for Service {
     const USUAL: &'static str = "1 to 5 min";
     const LINGERS: bool = true;
 
+    /// Adds the time for which ECS watches the new version on purpose.
+    fn patience(&self) -> Duration {
+        Self::PATIENCE + self.shifts_for
+    }
+
     fn name(&self) -> String {
         self.identity.name.clone()
     }
@@ -219,11 +230,11 @@ impl Resource for Service {
         let call = ecs.write.create_service().cluster(&self.cluster).service_name(&self.identity.name);
         let call = call.client_token(token).task_definition(definition);
         let call = call.launch_type(LaunchType::Fargate).platform_version("LATEST").desired_count(settings.desired);
-        let call = call.network_configuration(settings.network()?).load_balancers(settings.load_balancer());
+        let call = call.network_configuration(settings.network()?).load_balancers(settings.load_balancer(None));
         let call = call.health_check_grace_period_seconds(settings.grace_period);
         let controller = ecs::built(DeploymentController::builder().r#type(DeploymentControllerType::Ecs).build())?;
         let call = call.deployment_controller(controller);
-        let call = call.deployment_configuration(settings.deployment(None));
+        let call = call.deployment_configuration(settings.deployment(None)?);
         let call = call.availability_zone_rebalancing(settings.rebalancing());
         let call = call.propagate_tags(PropagateTags::Service).enable_ecs_managed_tags(true);
         let reply = call.set_tags(Some(ecs::tags(&self.identity))).send().await.answer("ecs:CreateService");
@@ -260,13 +271,13 @@ impl Resource for Service {
         let call = call.set_desired_count(has(&[field::DESIRED_COUNT]).then_some(settings.desired));
         let network = has(field::NETWORK).then(|| settings.network()).transpose()?;
         let call = call.set_network_configuration(network);
-        let balancers = has(&[field::LOAD_BALANCER]).then(|| vec![settings.load_balancer()]);
+        let balancers = has(&[field::LOAD_BALANCER]).then(|| vec![settings.load_balancer(Some(&live.service))]);
         let call = call.set_load_balancers(balancers);
         let grace_period = has(&[field::GRACE_PERIOD]).then_some(settings.grace_period);
         let call = call.set_health_check_grace_period_seconds(grace_period);
         let configuration =
             has(field::CONFIGURATION).then(|| settings.deployment(live.service.deployment_configuration()));
-        let call = call.set_deployment_configuration(configuration);
+        let call = call.set_deployment_configuration(configuration.transpose()?);
         let rebalancing = has(&[field::REBALANCING]).then(|| settings.rebalancing());
         let call = call.set_availability_zone_rebalancing(rebalancing);
         let call = call.set_propagate_tags(has(&[field::PROPAGATE_TAGS]).then_some(PropagateTags::Service));

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_ecs::types::{
-    AssignPublicIp, AvailabilityZoneRebalancing, AwsVpcConfiguration, DeploymentCircuitBreaker,
-    DeploymentConfiguration, DeploymentControllerType, LaunchType, LoadBalancer, NetworkConfiguration, PropagateTags,
-    Service as Described,
+    AdvancedConfiguration, AssignPublicIp, AvailabilityZoneRebalancing, AwsVpcConfiguration, CanaryConfiguration,
+    DeploymentAlarms, DeploymentCircuitBreaker, DeploymentConfiguration, DeploymentControllerType, DeploymentStrategy,
+    LaunchType, LinearConfiguration, LoadBalancer, NetworkConfiguration, PropagateTags, Service as Described,
 };
 use ecs_aws::deployment::foreign_controller;
-use ecs_core::stack::Service as Config;
+use ecs_core::stack::{Service as Config, Shift};
 use ecs_core::{Change, Result};
 
 use crate::{Place, ecs};
@@ -34,13 +34,17 @@ pub mod field {
     /// Changes in place
     pub const GRACE_PERIOD: &str = "health check grace period";
     /// What the deployment configuration holds; changes in place
-    pub const CONFIGURATION: &[&str] = &[MINIMUM, MAXIMUM, CIRCUIT_BREAKER];
+    pub const CONFIGURATION: &[&str] = &[MINIMUM, MAXIMUM, CIRCUIT_BREAKER, STRATEGY, ALARMS];
     /// Part of the deployment configuration
     pub const MINIMUM: &str = "minimum healthy percent";
     /// Part of the deployment configuration
     pub const MAXIMUM: &str = "maximum percent";
     /// Part of the deployment configuration
     pub const CIRCUIT_BREAKER: &str = "deployment circuit breaker";
+    /// Part of the deployment configuration
+    pub const STRATEGY: &str = "deployment strategy";
+    /// Part of the deployment configuration
+    pub const ALARMS: &str = "deployment alarms";
     /// Changes in place
     pub const REBALANCING: &str = "availability zone rebalancing";
     /// Changes in place
@@ -66,6 +70,29 @@ pub struct Settings {
     target: Target,
     minimum: i32,
     maximum: i32,
+    strategy: Strategy,
+    /// Names of the alarms that roll a deployment back; none: the file says nothing of them
+    alarms: Option<BTreeSet<String>>,
+}
+
+/// What the stack file says of how a new version takes over.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Strategy {
+    /// Nothing: what somebody has set up stays
+    Any,
+    Rolling,
+    Shift(Shift),
+}
+
+/// What ECS needs to shift a service's traffic.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Advanced {
+    /// The second target group
+    pub alternate: String,
+    /// The listener rule that forwards to both
+    pub rule: String,
+    /// The role with which ECS changes the rule
+    pub role: String,
 }
 
 /// Where the load balancer's requests go.
@@ -74,11 +101,12 @@ struct Target {
     group: String,
     container: String,
     port: i32,
+    advanced: Option<Advanced>,
 }
 
 impl Settings {
     /// Makes the settings of a service.
-    pub fn new(service: &Config, container: &str, place: &Place) -> Self {
+    pub fn new(service: &Config, container: &str, place: &Place, alarms: Option<BTreeSet<String>>) -> Self {
         let count = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
         let (desired, limits) =
             (service.desired, service.autoscaling.as_ref().map(|scaling| (scaling.min, scaling.max)));
@@ -92,9 +120,16 @@ impl Settings {
                 group: place.target_group.to_string(),
                 container: container.to_owned(),
                 port: i32::from(service.port),
+                advanced: place.advanced.clone(),
             },
             minimum: service.minimum_healthy_percent,
             maximum: service.maximum_percent,
+            strategy: match (&service.deployment, service.shift()) {
+                (None, _) => Strategy::Any,
+                (Some(_), None) => Strategy::Rolling,
+                (Some(_), Some(shift)) => Strategy::Shift(shift),
+            },
+            alarms,
         }
     }
 
@@ -122,7 +157,20 @@ impl Settings {
             ),
             Change::of(field::MINIMUM, &percent(DeploymentConfiguration::minimum_healthy_percent), &self.minimum),
             Change::of(field::MAXIMUM, &percent(DeploymentConfiguration::maximum_percent), &self.maximum),
-            Change::of(field::CIRCUIT_BREAKER, &breaker, &"with rollback"),
+            Change::of(field::STRATEGY, &self.strategy.of(configuration), &self.strategy.to_string())
+                .filter(|_| self.strategy != Strategy::Any),
+            Change::of(
+                field::CIRCUIT_BREAKER,
+                &breaker,
+                &if self.breaks(configuration) { "with rollback" } else { "off" },
+            ),
+            self.alarms.as_ref().and_then(|wanted| {
+                Change::of(
+                    field::ALARMS,
+                    &alarms(configuration),
+                    &wanted.iter().cloned().collect::<Vec<_>>().join(", "),
+                )
+            }),
             Change::of(field::REBALANCING, &rebalancing.as_str(), &self.rebalancing().as_str()),
             Change::of(field::PROPAGATE_TAGS, &propagates.as_str(), &PropagateTags::Service.as_str()),
             Change::of(field::MANAGED_TAGS, &live.enable_ecs_managed_tags(), &true),
@@ -137,7 +185,8 @@ impl Settings {
                 &public.unwrap_or(&AssignPublicIp::Disabled).as_str(),
                 &AssignPublicIp::Disabled.as_str(),
             ),
-            Change::of(field::LOAD_BALANCER, &targets(live), &self.target.to_string()),
+            Change::of(field::LOAD_BALANCER, &targets(live), &self.target.to_string())
+                .filter(|_| !self.is_reached(live)),
         ];
         let by_deployment = by_deployment.into_iter().flatten().filter(|_| !deployed);
         refusals(live).into_iter().chain(in_place.into_iter().flatten()).chain(by_deployment).collect()
@@ -152,20 +201,121 @@ impl Settings {
         Ok(NetworkConfiguration::builder().awsvpc_configuration(ecs::built(network.build())?).build())
     }
 
-    /// Returns the load balancer.
-    pub fn load_balancer(&self) -> LoadBalancer {
-        let Target { group, container, port } = &self.target;
-        LoadBalancer::builder().target_group_arn(group).container_name(container).container_port(*port).build()
+    /// Says whether the service's tasks are where the requests go: in either of the two target groups between which ECS
+    /// shifts the traffic, whichever serves now.
+    ///
+    /// A service that is deployed task by task again keeps what ECS needed to shift: it goes on in the target group that
+    /// serves (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/update-bluegreen-to-rolling.html>), and without
+    /// the rest its next tasks would go into the one that the load balancer sends nothing to.
+    fn is_reached(&self, live: &Described) -> bool {
+        let [balancer] = live.load_balancers() else { return false };
+        let Target { group, container, port, advanced } = &self.target;
+        let same = balancer.container_name() == Some(container) && balancer.container_port() == Some(*port);
+        let groups = groups(balancer);
+        let routed = match (advanced, balancer.advanced_configuration()) {
+            (Some(wanted), Some(is)) => {
+                groups == BTreeSet::from([group.as_str(), &wanted.alternate])
+                    && is.production_listener_rule() == Some(&wanted.rule)
+                    && is.role_arn() == Some(&wanted.role)
+            }
+            (Some(_), None) => false,
+            (None, _) => groups.contains(group.as_str()),
+        };
+        same && routed
     }
 
-    /// Returns the deployment configuration, with what the live one holds beside ours: alarms, a strategy.
-    pub fn deployment(&self, live: Option<&DeploymentConfiguration>) -> DeploymentConfiguration {
+    /// Returns the load balancer; of what the live one holds beside ours stays what belongs to the same target groups.
+    pub fn load_balancer(&self, live: Option<&Described>) -> LoadBalancer {
+        let Target { group, container, port, advanced } = &self.target;
+        let live = live.and_then(|live| live.load_balancers().first());
+        let mut balancer = LoadBalancer::builder().target_group_arn(group).build();
+        if let Some(Advanced { alternate, rule, role }) = advanced {
+            let wanted = AdvancedConfiguration::builder().alternate_target_group_arn(alternate);
+            let wanted = wanted.production_listener_rule(rule).role_arn(role);
+            let test = live.and_then(LoadBalancer::advanced_configuration).and_then(|is| is.test_listener_rule());
+            balancer.advanced_configuration = Some(wanted.set_test_listener_rule(test.map(str::to_owned)).build());
+        }
+        // Which of the two is called the alternate one is not for us to turn round, nor is it ours what a service that no
+        // longer shifts still holds.
+        if let Some(live) =
+            live.filter(|live| live.advanced_configuration().is_some() && groups(live).contains(group.as_str()))
+            && (advanced.is_none() || groups(live) == groups(&balancer))
+        {
+            balancer.target_group_arn.clone_from(&live.target_group_arn);
+            let alternate = live.advanced_configuration().and_then(|is| is.alternate_target_group_arn.clone());
+            match &mut balancer.advanced_configuration {
+                Some(wanted) => wanted.alternate_target_group_arn = alternate,
+                none => none.clone_from(&live.advanced_configuration),
+            }
+        }
+        balancer.container_name = Some(container.clone());
+        balancer.container_port = Some(*port);
+        balancer
+    }
+
+    /// Says whether the circuit breaker is to be on: it watches over deployments task by task only
+    /// (`DeploymentConfiguration`, `deploymentCircuitBreaker`).
+    fn breaks(&self, live: Option<&DeploymentConfiguration>) -> bool {
+        match self.strategy {
+            Strategy::Any => matches!(strategy(live), DeploymentStrategy::Rolling),
+            Strategy::Rolling => true,
+            Strategy::Shift(_) => false,
+        }
+    }
+
+    /// Returns the deployment configuration, with what the live one holds beside ours: lifecycle hooks, and all that the
+    /// file says nothing of.
+    pub fn deployment(&self, live: Option<&DeploymentConfiguration>) -> Result<DeploymentConfiguration> {
         let mut configuration = live.cloned().unwrap_or_else(|| DeploymentConfiguration::builder().build());
         configuration.minimum_healthy_percent = Some(self.minimum);
         configuration.maximum_percent = Some(self.maximum);
+        let breaks = self.breaks(live);
         configuration.deployment_circuit_breaker =
-            Some(DeploymentCircuitBreaker::builder().enable(true).rollback(true).build());
-        configuration
+            Some(DeploymentCircuitBreaker::builder().enable(breaks).rollback(breaks).build());
+        if self.strategy != Strategy::Any {
+            // What belongs to another strategy is refused with this one.
+            configuration.canary_configuration = None;
+            configuration.linear_configuration = None;
+        }
+        let bakes = configuration.bake_time_in_minutes;
+        match self.strategy {
+            Strategy::Any => {}
+            Strategy::Rolling => {
+                configuration.strategy = Some(DeploymentStrategy::Rolling);
+                configuration.bake_time_in_minutes = None;
+            }
+            Strategy::Shift(Shift::BlueGreen { bake }) => {
+                configuration.strategy = Some(DeploymentStrategy::BlueGreen);
+                configuration.bake_time_in_minutes = Some(bake);
+            }
+            Strategy::Shift(Shift::Canary { percent, bake }) => {
+                let canary = CanaryConfiguration::builder().canary_percent(percent).canary_bake_time_in_minutes(bake);
+                configuration.strategy = Some(DeploymentStrategy::Canary);
+                configuration.canary_configuration = Some(canary.build());
+                // How long both versions stay after the rest has moved is nobody's, but it is not what another strategy
+                // has left behind.
+                let stays = bakes.filter(|_| *strategy(live) == DeploymentStrategy::Canary);
+                configuration.bake_time_in_minutes = Some(stays.unwrap_or_default());
+            }
+            Strategy::Shift(Shift::Linear { percent, every, bake }) => {
+                let linear = LinearConfiguration::builder().step_percent(percent).step_bake_time_in_minutes(every);
+                configuration.strategy = Some(DeploymentStrategy::Linear);
+                configuration.linear_configuration = Some(linear.build());
+                configuration.bake_time_in_minutes = Some(bake);
+            }
+        }
+        if matches!(self.strategy, Strategy::Shift(_)) {
+            // Task by task only: `DeploymentEarlySuccessCriteria`.
+            configuration.early_success_criteria = None;
+        }
+        if let Some(wanted) = &self.alarms {
+            let present = configuration.alarms.as_ref().map(|alarms| alarms.alarm_names.clone());
+            let names = if wanted.is_empty() { present } else { Some(wanted.iter().cloned().collect()) };
+            let on = !wanted.is_empty();
+            let alarms = DeploymentAlarms::builder().set_alarm_names(names.clone()).enable(on).rollback(on);
+            configuration.alarms = names.map(|_| ecs::built(alarms.build())).transpose()?;
+        }
+        Ok(configuration)
     }
 
     /// Returns whether ECS keeps the zones in balance: it starts a task before it stops one, so it refuses to where the
@@ -176,10 +326,76 @@ impl Settings {
     }
 }
 
+impl Strategy {
+    /// Describes what ECS has in the same words as the one that is wanted.
+    fn of(self, live: Option<&DeploymentConfiguration>) -> String {
+        let bake = live.and_then(DeploymentConfiguration::bake_time_in_minutes).unwrap_or_default();
+        #[expect(clippy::wildcard_enum_match_arm, reason = "ECS may learn further strategies")]
+        match strategy(live) {
+            DeploymentStrategy::Rolling => Strategy::Rolling.to_string(),
+            DeploymentStrategy::BlueGreen => Strategy::Shift(Shift::BlueGreen { bake }).to_string(),
+            DeploymentStrategy::Canary => {
+                let canary = live.and_then(DeploymentConfiguration::canary_configuration);
+                let percent = canary.and_then(CanaryConfiguration::canary_percent).unwrap_or_default();
+                let bake = canary.and_then(CanaryConfiguration::canary_bake_time_in_minutes).unwrap_or_default();
+                Strategy::Shift(Shift::Canary { percent, bake }).to_string()
+            }
+            DeploymentStrategy::Linear => {
+                let linear = live.and_then(DeploymentConfiguration::linear_configuration);
+                let percent = linear.and_then(LinearConfiguration::step_percent).unwrap_or_default();
+                let every = linear.and_then(LinearConfiguration::step_bake_time_in_minutes).unwrap_or_default();
+                Strategy::Shift(Shift::Linear { percent, every, bake }).to_string()
+            }
+            other => other.as_str().to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Display for Strategy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Strategy::Any => write!(f, "any"),
+            Strategy::Rolling => write!(f, "rolling"),
+            Strategy::Shift(Shift::BlueGreen { bake }) => write!(f, "blue/green, both for {bake} min"),
+            Strategy::Shift(Shift::Canary { percent, bake }) => write!(f, "canary, {percent} % for {bake} min"),
+            Strategy::Shift(Shift::Linear { percent, every, bake }) => {
+                write!(f, "linear, {percent} % every {every} min, both for {bake} min")
+            }
+        }
+    }
+}
+
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} to {}:{}", self.group, self.container, self.port)
+        let Target { group, container, port, advanced } = self;
+        match advanced {
+            Some(Advanced { alternate, rule, role }) => {
+                write!(f, "{group} and {alternate} by {rule} as {role} to {container}:{port}")
+            }
+            None => write!(f, "{group} to {container}:{port}"),
+        }
     }
+}
+
+/// Returns the strategy of a configuration: without one it is ECS's default.
+fn strategy(live: Option<&DeploymentConfiguration>) -> &DeploymentStrategy {
+    live.and_then(DeploymentConfiguration::strategy).unwrap_or(&DeploymentStrategy::Rolling)
+}
+
+/// Returns the alarms that roll a deployment back, as text.
+fn alarms(live: Option<&DeploymentConfiguration>) -> String {
+    let Some(alarms) = live.and_then(DeploymentConfiguration::alarms).filter(|alarms| alarms.enable()) else {
+        return String::new();
+    };
+    let names: BTreeSet<&str> = alarms.alarm_names().iter().map(String::as_str).collect();
+    let names = names.into_iter().collect::<Vec<_>>().join(", ");
+    if alarms.rollback() { names } else { format!("{names} without rollback") }
+}
+
+/// Returns the target groups of a load balancer.
+fn groups(balancer: &LoadBalancer) -> BTreeSet<&str> {
+    let alternate = balancer.advanced_configuration().and_then(AdvancedConfiguration::alternate_target_group_arn);
+    balancer.target_group_arn().into_iter().chain(alternate).collect()
 }
 
 /// Returns what cannot be changed here, with what a person can do.
@@ -201,6 +417,11 @@ fn targets(live: &Described) -> String {
         group: balancer.target_group_arn().unwrap_or_default().to_owned(),
         container: balancer.container_name().unwrap_or_default().to_owned(),
         port: balancer.container_port().unwrap_or_default(),
+        advanced: balancer.advanced_configuration().map(|advanced| Advanced {
+            alternate: advanced.alternate_target_group_arn().unwrap_or_default().to_owned(),
+            rule: advanced.production_listener_rule().unwrap_or_default().to_owned(),
+            role: advanced.role_arn().unwrap_or_default().to_owned(),
+        }),
     });
     let targets: BTreeSet<Target> = targets.collect();
     targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
@@ -225,9 +446,25 @@ mod tests {
             scales,
             subnets: set(&["subnet-1", "subnet-2"]),
             security_groups: set(&["sg-1"]),
-            target: Target { group: "arn:tg".to_owned(), container: "app".to_owned(), port: 80 },
+            target: Target { group: "arn:tg".to_owned(), container: "app".to_owned(), port: 80, advanced: None },
             minimum: 100,
             maximum,
+            strategy: Strategy::Any,
+            alarms: None,
+        }
+    }
+
+    const CANARY: Shift = Shift::Canary { percent: 25.0, bake: 10 };
+
+    /// Returns the settings of a service whose traffic ECS shifts.
+    fn shifting(shift: Shift) -> Settings {
+        let settings = settings(200, false);
+        let advanced = Advanced { alternate: "arn:alt".into(), rule: "arn:rule".into(), role: "arn:role".into() };
+        Settings {
+            target: Target { advanced: Some(advanced), ..settings.target },
+            strategy: Strategy::Shift(shift),
+            alarms: Some(BTreeSet::from(["s-5xx".to_owned(), "mine".to_owned()])),
+            ..settings
         }
     }
 
@@ -243,9 +480,9 @@ mod tests {
             .deployment_controller(controller.expect("complete"))
             .desired_count(2)
             .network_configuration(NetworkConfiguration::builder().awsvpc_configuration(network).build())
-            .load_balancers(settings.load_balancer())
+            .load_balancers(settings.load_balancer(None))
             .health_check_grace_period_seconds(60)
-            .deployment_configuration(settings.deployment(None))
+            .deployment_configuration(settings.deployment(None).expect("complete"))
             .availability_zone_rebalancing(AvailabilityZoneRebalancing::Enabled)
             .propagate_tags(PropagateTags::Service)
             .enable_ecs_managed_tags(true)
@@ -321,7 +558,105 @@ mod tests {
     #[test]
     fn what_others_have_put_into_the_deployment_configuration_stays() {
         let live = DeploymentConfiguration::builder().bake_time_in_minutes(5).maximum_percent(150).build();
-        let wanted = settings(200, false).deployment(Some(&live));
+        let wanted = settings(200, false).deployment(Some(&live)).expect("complete");
         assert_eq!((wanted.bake_time_in_minutes(), wanted.maximum_percent()), (Some(5), Some(200)));
+    }
+
+    #[test]
+    fn what_ecs_reads_back_of_a_strategy_is_no_difference() {
+        let shifts = [CANARY, Shift::BlueGreen { bake: 5 }, Shift::Linear { percent: 33.3, every: 1, bake: 2 }];
+        for settings in shifts.map(shifting) {
+            let mut live = live(&settings);
+            assert_eq!(settings.changes(&live, false), []);
+            // After a deployment the other target group serves, whichever ECS then calls the alternate one.
+            let balancer = &mut live.load_balancers.as_mut().expect("one")[0];
+            balancer.target_group_arn = Some("arn:alt".to_owned());
+            balancer.advanced_configuration.as_mut().expect("one").alternate_target_group_arn =
+                Some("arn:tg".to_owned());
+            assert_eq!(settings.changes(&live, false), []);
+            assert_eq!(settings.load_balancer(Some(&live)).target_group_arn(), Some("arn:alt"), "it is left that way");
+        }
+    }
+
+    #[test]
+    fn a_service_that_rolled_gets_all_that_a_canary_needs() {
+        let live = live(&settings(200, false));
+        let canary = shifting(CANARY);
+        let text: Vec<_> = canary.changes(&live, false).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            text,
+            [
+                "deployment strategy: rolling -> canary, 25 % for 10 min",
+                "deployment circuit breaker: with rollback -> off",
+                "deployment alarms: add mine, s-5xx",
+                "load balancer: arn:tg to app:80 -> arn:tg and arn:alt by arn:rule as arn:role to app:80",
+            ]
+        );
+        let configuration = canary.deployment(live.deployment_configuration()).expect("complete");
+        assert_eq!(configuration.strategy(), Some(&DeploymentStrategy::Canary));
+        assert_eq!(configuration.bake_time_in_minutes(), Some(0));
+        let alarms = configuration.alarms().expect("alarms");
+        assert!(alarms.enable() && alarms.rollback() && alarms.alarm_names() == ["mine", "s-5xx"], "{alarms:?}");
+    }
+
+    #[test]
+    fn another_strategy_leaves_nothing_of_the_one_before() {
+        let live = shifting(Shift::BlueGreen { bake: 7 }).deployment(None).expect("complete");
+        let canary = shifting(CANARY).deployment(Some(&live)).expect("complete");
+        assert_eq!(canary.bake_time_in_minutes(), Some(0));
+        let linear =
+            shifting(Shift::Linear { percent: 10.0, every: 6, bake: 1 }).deployment(Some(&canary)).expect("complete");
+        assert_eq!((linear.canary_configuration(), linear.bake_time_in_minutes()), (None, Some(1)));
+        let rolling = Settings { strategy: Strategy::Rolling, alarms: Some(BTreeSet::new()), ..settings(200, false) };
+        let rolling = rolling.deployment(Some(&linear)).expect("complete");
+        assert_eq!((rolling.linear_configuration(), rolling.bake_time_in_minutes()), (None, None));
+        assert!(rolling.deployment_circuit_breaker().is_some_and(|breaker| breaker.enable() && breaker.rollback()));
+        assert!(rolling.alarms().is_some_and(|alarms| !alarms.enable()), "{:?}", rolling.alarms());
+    }
+
+    #[test]
+    fn deployed_task_by_task_again_a_service_stays_where_it_is_reached() {
+        let mut live = live(&shifting(CANARY));
+        let rolling = Settings { strategy: Strategy::Rolling, alarms: Some(BTreeSet::new()), ..settings(200, false) };
+        let expected = [field::STRATEGY, field::CIRCUIT_BREAKER, field::ALARMS];
+        assert_eq!(fields(&rolling.changes(&live, false)), expected);
+        // The load balancer now sends everything to the second target group.
+        let serving = Target { group: "arn:alt".to_owned(), ..rolling.target.clone() };
+        let rolling = Settings { target: serving, ..rolling };
+        assert_eq!(fields(&rolling.changes(&live, false)), expected);
+        // Even what does change there leaves the target groups and the rule alone.
+        let before = live.load_balancers()[0].clone();
+        live.load_balancers.as_mut().expect("one")[0].container_port = Some(8080);
+        assert_eq!(rolling.load_balancer(Some(&live)), before);
+    }
+
+    #[test]
+    fn without_a_word_in_the_file_a_strategy_stays_with_all_that_belongs_to_it() {
+        let canary = shifting(CANARY);
+        let live = live(&canary);
+        assert_eq!(settings(200, false).changes(&live, false), []);
+        let configuration = settings(150, false).deployment(live.deployment_configuration()).expect("complete");
+        assert_eq!(configuration.strategy(), Some(&DeploymentStrategy::Canary));
+        assert!(configuration.canary_configuration().is_some() && configuration.alarms().is_some());
+        assert!(configuration.deployment_circuit_breaker().is_some_and(|breaker| !breaker.enable()));
+    }
+
+    #[test]
+    fn what_hangs_on_a_deployment_and_where_tests_go_stays() {
+        use aws_sdk_ecs::types::DeploymentLifecycleHook;
+        let canary = shifting(CANARY);
+        let mut live = live(&canary);
+        let hook = DeploymentLifecycleHook::builder().hook_target_arn("arn:hook").build();
+        live.deployment_configuration.as_mut().expect("one").lifecycle_hooks = Some(vec![hook.clone()]);
+        let advanced = live.load_balancers.as_mut().expect("one")[0].advanced_configuration.as_mut().expect("one");
+        advanced.test_listener_rule = Some("arn:test".to_owned());
+        assert_eq!(canary.changes(&live, false), []);
+        let configuration = canary.deployment(live.deployment_configuration()).expect("complete");
+        assert_eq!(configuration.lifecycle_hooks(), [hook]);
+        let balancer = canary.load_balancer(Some(&live));
+        assert_eq!(
+            balancer.advanced_configuration().and_then(|advanced| advanced.test_listener_rule()),
+            Some("arn:test")
+        );
     }
 }

@@ -306,7 +306,7 @@ impl<'a> Run<'a> {
     /// Waits until a resource can be used. A plan does not wait.
     ///
     /// # Errors
-    /// AWS's reason when it never will be; [`Kind::TimedOut`] after [`Resource::PATIENCE`].
+    /// AWS's reason when it never will be; [`Kind::TimedOut`] after [`Resource::patience`].
     pub async fn ready<R: Resource>(&self, api: &R::Api, held: &Held<R>) -> Result<R::Live> {
         if !self.applies() {
             return Ok(held.live.clone());

@@ -143,7 +143,7 @@ impl<'r> Wait<'r> {
 impl Run<'_> {
     pub(super) async fn wait_until_ready<R: Resource>(&self, api: &R::Api, held: &Held<R>) -> Result<R::Live> {
         let resource = &held.resource;
-        let mut wait = Wait::new(self, label(&**resource), R::USUAL, R::PATIENCE);
+        let mut wait = Wait::new(self, label(&**resource), R::USUAL, resource.patience());
         let mut live = held.live.clone();
         let mut waited = false;
         loop {

@@ -13,7 +13,7 @@ use super::{Cloud, Common, Tool};
 use crate::console::{Console, human};
 use crate::document::{self, Arrival, End, Event, Inputs, Output};
 use crate::error::{Error, Kind, Result};
-use crate::program::report;
+use crate::program::{report, stdin_is_pipe};
 use crate::run::{Counts, Gate, Mode, Run, Wishes, gate};
 use crate::stack::{Stack, check, load};
 use crate::stop::Stop;
@@ -337,11 +337,4 @@ fn same_stack(mut stack: Stack, raw: &RawValue) -> Result<Stack> {
         }
     }
     Ok(stack)
-}
-
-/// Says whether stdin is a pipe: an empty one means that the program before us never ran, an empty file or `/dev/null`
-/// that there is none.
-fn stdin_is_pipe() -> bool {
-    use std::os::unix::fs::FileTypeExt as _;
-    std::fs::metadata("/dev/stdin").is_ok_and(|stdin| stdin.file_type().is_fifo())
 }

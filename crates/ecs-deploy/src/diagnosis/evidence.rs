@@ -116,7 +116,12 @@ impl Evidence {
         Ok(lines)
     }
 
-    /// Returns the causes of all that was seen that trying again cannot mend.
+    /// Returns the cause of the newest task that stopped.
+    pub fn newest_cause(&self) -> Option<Cause> {
+        self.tasks.iter().find_map(Cause::of_task)
+    }
+
+    /// Returns a cause of what was seen that trying again cannot mend.
     pub fn final_cause(&self) -> Option<Cause> {
         let tasks = self.tasks.iter().filter_map(Cause::of_task);
         tasks.chain(self.events.iter().map(|event| Cause::of_text(event))).find(|cause| cause.is_final())

@@ -185,9 +185,9 @@ fn cause_of(tasks: &[StoppedTask], targets: &[TargetState], events: &[String]) -
     if targets.iter().any(|target| target.state == "unhealthy") {
         return Cause::HealthCheck;
     }
-    let mut causes = events.iter().rev().map(|event| match Cause::of_text(event) {
-        Cause::Unknown if event.contains("is unhealthy in") => Cause::HealthCheck,
-        cause => cause,
+    let mut causes = events.iter().rev().map(|event| {
+        let cause = Cause::of_text(event);
+        if cause == Cause::Unknown && event.contains("is unhealthy in") { Cause::HealthCheck } else { cause }
     });
     causes.find(|cause| *cause != Cause::Unknown).unwrap_or(Cause::Unknown)
 }
@@ -203,18 +203,18 @@ fn reason_in(events: &[String]) -> Option<&str> {
 
 /// Says what a person can do, as exactly as what was found allows.
 fn hint(cause: Cause, detail: &str) -> String {
-    match cause {
-        Cause::HealthCheck if detail.contains("with these codes") => format!(
+    if cause == Cause::HealthCheck && detail.contains("with these codes") {
+        return format!(
             "the container answers the health check's path with another code than the target group expects ({detail}): mend what it \
              answers there, or the path and code of the health check"
-        ),
-        Cause::HealthCheck if detail.contains("timed out") || detail.contains("Timeout") => {
-            "nothing answers in time on the target group's port: see that the container listens on that port on 0.0.0.0 and that its \
-             security group lets the load balancer in"
-                .to_owned()
-        }
-        _ => cause.hint().to_owned(),
+        );
     }
+    if cause == Cause::HealthCheck && (detail.contains("timed out") || detail.contains("Timeout")) {
+        return "nothing answers in time on the target group's port: see that the container listens on that port on 0.0.0.0 and that its \
+                security group lets the load balancer in"
+            .to_owned();
+    }
+    cause.hint().to_owned()
 }
 
 #[cfg(test)]

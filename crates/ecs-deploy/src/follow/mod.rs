@@ -34,6 +34,10 @@ const SAY_EVERY: Duration = Duration::from_secs(15);
 const TARGETS_EVERY: Duration = Duration::from_secs(3);
 /// How long ECS may not know a deployment that it has just begun.
 const UNKNOWN: Duration = Duration::from_secs(30);
+/// Failed tasks from which on a deployment that shifts traffic is given up with `--fail-fast`: the least that ECS's circuit
+/// breaker takes, which it has for rolling deployments only
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html>).
+const BREAKER: i32 = 3;
 /// What is usual for a deployment without baking.
 const USUAL: &str = "1 to 5 min";
 
@@ -81,6 +85,8 @@ struct Watch {
     stage_since: Instant,
     evidence: Option<Evidence>,
     trouble: Option<String>,
+    /// How long it bakes, as far as is known
+    bakes: Duration,
     stopping: bool,
 }
 
@@ -108,6 +114,7 @@ impl Follow<'_> {
             stage_since: now,
             evidence: None,
             trouble: None,
+            bakes: Duration::ZERO,
             stopping: false,
         };
         let end = self.wait(&mut watch).await;
@@ -118,23 +125,20 @@ impl Follow<'_> {
     async fn wait(&self, watch: &mut Watch) -> Result<End> {
         loop {
             let mut pace = Duration::from_secs(1);
-            let mut patience = self.timeout.unwrap_or(PATIENCE);
             match self.stop.or(self.look()).await? {
                 Ok(Some(look)) => {
                     watch.trouble = None;
                     let view = View::of(&look.deployment, Some(&look.service));
                     self.tell(watch, &look, &view).await;
-                    match view.point(self.until) {
-                        Point::Going => {}
-                        point => return self.end(watch, look, point).await,
+                    let point = view.point(self.until);
+                    if point != Point::Going {
+                        return self.end(watch, look, point).await;
                     }
                     if self.fail_fast {
-                        self.stop_at_once(watch).await?;
+                        self.stop_at_once(watch, &view).await?;
                     }
                     pace = view.pace(watch.begin.elapsed());
-                    if self.timeout.is_none() {
-                        patience += bakes(look.deployment.deployment_configuration());
-                    }
+                    watch.bakes = bakes(look.deployment.deployment_configuration());
                     watch.before = Some(view);
                 }
                 Ok(None) if watch.before.is_none() && watch.begin.elapsed() < UNKNOWN => {
@@ -154,6 +158,7 @@ impl Follow<'_> {
                 Err(error) => return Err(error),
             }
             let waited = watch.begin.elapsed();
+            let patience = self.timeout.unwrap_or(PATIENCE + watch.bakes);
             if waited >= patience {
                 return Ok(self.out_of_time(waited));
             }
@@ -186,11 +191,11 @@ impl Follow<'_> {
         let since = look.deployment.created_at().copied();
         let evidence = watch.evidence.get_or_insert_with(|| Evidence::since(since));
         let events = evidence.take_events(&look.service);
-        for line in &lines {
-            self.voice.say("progress", line);
-        }
         for event in &events {
             self.voice.say("event", event);
+        }
+        for line in &lines {
+            self.voice.say("progress", line);
         }
         let failed = watch.before.as_ref().map_or(0, |before| before.failed) < view.failed
             || events.iter().any(|event| ["unhealthy", "failed", "unable"].iter().any(|word| event.contains(word)));
@@ -204,7 +209,8 @@ impl Follow<'_> {
                 Err(error) => self.voice.warn(&format!("stopped tasks cannot be read: {}", error.message())),
             }
         }
-        let waits_for_health = view.new.running > 0 && view.stage.as_deref().is_none_or(|stage| stage == "SCALE_UP");
+        let scales_up = view.stage.as_deref().is_none_or(|stage| stage == "SCALE_UP");
+        let waits_for_health = view.new.running > 0 && scales_up && view.point(self.until) == Point::Going;
         let due = watch.looked_at_targets.is_none_or(|at| at.elapsed() >= TARGETS_EVERY);
         let mut spoke = first || !lines.is_empty() || !events.is_empty();
         if waits_for_health && due {
@@ -224,12 +230,15 @@ impl Follow<'_> {
         self.voice.show(view.picture(left));
     }
 
-    /// Asks ECS to go back as soon as something has failed that trying again cannot mend.
-    async fn stop_at_once(&self, watch: &mut Watch) -> Result<()> {
-        let cause = watch.evidence.as_ref().and_then(Evidence::final_cause);
-        let Some(cause) = cause.filter(|_| !watch.stopping) else { return Ok(()) };
+    /// Asks ECS to go back as soon as something has failed that trying again cannot mend; and where ECS has no circuit
+    /// breaker, as soon as it would have broken.
+    async fn stop_at_once(&self, watch: &mut Watch, view: &View) -> Result<()> {
+        let evidence = watch.evidence.as_ref();
+        let cause = evidence.and_then(Evidence::final_cause);
+        let broken = || evidence.and_then(Evidence::newest_cause).filter(|_| view.shifts && view.failed >= BREAKER);
+        let Some(cause) = cause.or_else(broken).filter(|_| !watch.stopping) else { return Ok(()) };
         watch.stopping = true;
-        self.voice.say("stopping", &format!("{}, and trying again cannot mend that: rolling back", cause.title()));
+        self.voice.say("stopping", &format!("{}: rolling back (--fail-fast)", cause.title()));
         match stop(self.aws, self.arn).await {
             // ECS is at it already.
             Err(error) if error.code() == Some("ConflictException") => Ok(()),
@@ -310,17 +319,15 @@ impl Follow<'_> {
 
     /// Adds to a failure that ECS goes on, and how to go on with it.
     fn explain(&self, error: Error) -> Error {
-        match error.kind() {
-            Kind::NotFound => error,
-            _ if error.kind() == Kind::Credentials => error.hint(format!(
-                "the deployment goes on without us: with fresh credentials, `ecs-deploy wait {}` follows it from here",
-                self.arn
-            )),
-            _ => error.hint(format!(
-                "the deployment goes on without us: `ecs-deploy wait {0}` follows it from here, `ecs-deploy abort {0}` goes back",
-                self.arn
-            )),
+        let kind = error.kind();
+        if kind == Kind::NotFound {
+            return error;
         }
+        let fresh = if kind == Kind::Credentials { "with fresh credentials, " } else { "" };
+        error.hint(format!(
+            "the deployment goes on without us: {fresh}`ecs-deploy wait {0}` follows it from here, `ecs-deploy abort {0}` goes back",
+            self.arn
+        ))
     }
 }
 

@@ -19,6 +19,8 @@ pub struct View {
     pub status: Status,
     /// Stage of a deployment that shifts traffic
     pub stage: Option<String>,
+    /// Whether it moves traffic between two versions, instead of replacing tasks one after the other
+    pub shifts: bool,
     /// Tasks of the new version
     pub new: Tasks,
     /// Tasks of the versions before
@@ -88,13 +90,13 @@ impl View {
         let target = deployment.target_service_revision();
         let old = deployment.source_service_revisions().iter();
         let under_way = matches!(status, Status::Pending | Status::InProgress);
+        let shifts = deployment.deployment_configuration().is_some_and(crate::strategy::shifts_traffic);
         Self {
+            shifts,
             stage: deployment.lifecycle_stage().map(|stage| stage.as_str().to_owned()),
             new: Tasks::of(target),
             old: old.map(|summary| Tasks::of(Some(summary))).fold(Tasks::default(), Tasks::and),
-            traffic: target
-                .and_then(ServiceRevisionSummary::requested_production_traffic_weight)
-                .filter(|_| shifts(deployment.deployment_configuration())),
+            traffic: target.and_then(ServiceRevisionSummary::requested_production_traffic_weight).filter(|_| shifts),
             failed: service.and_then(primary).map_or(0, |primary| primary.failed_tasks()),
             paused: paused(deployment),
             stalled: under_way && service.is_some_and(is_stalled),
@@ -193,7 +195,7 @@ impl View {
 
     fn is_at_its_end(&self) -> bool {
         let cleans = self.stage.as_deref() == Some("CLEAN_UP");
-        let complete = self.new.wanted > 0 && self.new.running >= self.new.wanted && self.stage.is_none();
+        let complete = self.new.wanted > 0 && self.new.running >= self.new.wanted && !self.shifts;
         cleans || complete || matches!(self.status, Status::RollbackInProgress | Status::RollbackRequested)
     }
 
@@ -250,10 +252,6 @@ pub fn bakes(configuration: Option<&DeploymentConfiguration>) -> Duration {
         Some(_) | None => 0,
     };
     step * steps + bake_of(configuration, Some("BAKE_TIME")).unwrap_or_default()
-}
-
-fn shifts(configuration: Option<&DeploymentConfiguration>) -> bool {
-    configuration.is_some_and(crate::strategy::shifts_traffic)
 }
 
 /// Returns the ids of the hooks that wait for a person.

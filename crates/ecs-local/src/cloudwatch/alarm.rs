@@ -51,6 +51,13 @@ impl Alarm {
     fn number(&self, name: &str) -> f64 {
         self.shown.get(name).and_then(Value::as_f64).unwrap_or_default()
     }
+
+    /// Seconds of a data point: of metric math the longest of its metrics.
+    fn period(&self) -> f64 {
+        let queries = self.shown.get("Metrics").and_then(Value::as_array).into_iter().flatten();
+        let periods = queries.filter_map(|query| query["MetricStat"]["Period"].as_f64().or(query["Period"].as_f64()));
+        periods.fold(self.number("Period"), f64::max)
+    }
 }
 
 impl Alarms {
@@ -58,7 +65,7 @@ impl Alarms {
     pub(crate) fn look(&self, region: &str, name: &str) -> Option<(bool, f64)> {
         let all = self.all();
         let alarm = all.get(region)?.get(name)?;
-        Some((alarm.text("StateValue") == "ALARM", alarm.number("Period") * alarm.number("EvaluationPeriods")))
+        Some((alarm.text("StateValue") == "ALARM", alarm.period() * alarm.number("EvaluationPeriods")))
     }
 
     /// Sets an alarm's state by script; one that is not there is none.
@@ -267,22 +274,68 @@ fn check(input: &Value) -> Result<(), Refusal> {
         return Err(missing("EvaluationPeriods"));
     }
     let metrics = input["Metrics"].as_array().is_some_and(|metrics| !metrics.is_empty());
-    if metrics && input["MetricName"].is_string() {
-        return Err(Refusal::invalid("Metrics list and MetricName cannot both be specified"));
+    if metrics {
+        check_metrics(input)?;
     }
     if !metrics {
         text(input, "MetricName")?;
         text(input, "Namespace")?;
-        let Some(period) = input["Period"].as_i64() else { return Err(missing("Period")) };
-        if !matches!(period, 10 | 20 | 30) && (period < 60 || period % 60 != 0) {
-            return Err(Refusal::invalid("Metric period must be 10, 20, 30 or a multiple of 60"));
-        }
+        check_period(&input["Period"])?;
         if !input["Statistic"].is_string() && !input["ExtendedStatistic"].is_string() {
             return Err(missing("Statistic"));
         }
     }
     if !input["Threshold"].is_number() && !input["ThresholdMetricId"].is_string() {
         return Err(missing("Threshold"));
+    }
+    Ok(())
+}
+
+/// Refuses metric math as the botocore cloudwatch model (PutMetricAlarmInput, MetricDataQuery) documents it.
+fn check_metrics(input: &Value) -> Result<(), Refusal> {
+    for member in ["MetricName", "Namespace", "Dimensions", "Period", "Unit", "Statistic", "ExtendedStatistic"] {
+        if !input[member].is_null() {
+            return Err(Refusal::invalid(format!("Metrics list and {member} cannot both be specified")));
+        }
+    }
+    let queries = input["Metrics"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_expression = |query: &&Value| query["Expression"].is_string();
+    let expressions = queries.iter().filter(is_expression).count();
+    if expressions > 10 || queries.len() - expressions > 10 {
+        return Err(Refusal::invalid("Metrics must have at most 10 metrics and 10 expressions"));
+    }
+    let mut ids = Vec::new();
+    for query in queries {
+        let id = text(query, "Id")?;
+        let sound = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if !id.starts_with(|c: char| c.is_ascii_lowercase()) || !id.chars().all(sound) || ids.contains(&id) {
+            let message =
+                format!("The value for Id '{id}' must start with a lowercase letter, be alphanumeric and unique");
+            return Err(Refusal::invalid(message));
+        }
+        ids.push(id);
+        match (&query["MetricStat"], is_expression(&query)) {
+            (Value::Object(_), false) => {
+                let stat = &query["MetricStat"];
+                text(stat, "Stat")?;
+                text(&stat["Metric"], "MetricName")?;
+                check_period(&stat["Period"])?;
+            }
+            (Value::Null, true) => {}
+            _ => return Err(Refusal::invalid("Exactly one of MetricStat and Expression must be specified")),
+        }
+    }
+    // Without a word, data is returned.
+    match queries.iter().filter(|query| query["ReturnData"] != json!(false)).count() {
+        1 => Ok(()),
+        _ => Err(Refusal::invalid("Exactly one element of the metrics list should return data")),
+    }
+}
+
+fn check_period(period: &Value) -> Result<(), Refusal> {
+    let Some(period) = period.as_i64() else { return Err(missing("Period")) };
+    if !matches!(period, 10 | 20 | 30) && (period < 60 || period % 60 != 0) {
+        return Err(Refusal::invalid("Metric period must be 10, 20, 30 or a multiple of 60"));
     }
     Ok(())
 }
@@ -356,6 +409,47 @@ mod tests {
         let arn = json!({"ResourceARN": "arn:aws:cloudwatch:r:123456789012:alarm:5xx"});
         assert_eq!(alarms.list_tags("r", &arn), Ok(json!({"Tags": [{"Key": "a", "Value": "b"}]})));
         assert_eq!(alarms.look("other", "5xx"), None);
+    }
+
+    /// An alarm on the sum of two metrics.
+    fn math() -> Value {
+        let stat = |name: &str| {
+            json!({"Id": name, "ReturnData": false, "MetricStat": {
+                "Metric": {"Namespace": "AWS/ApplicationELB", "MetricName": "HTTPCode_Target_5XX_Count"}, "Period": 60, "Stat": "Sum",
+            }})
+        };
+        json!({
+            "AlarmName": "both", "EvaluationPeriods": 3, "Threshold": 1.0, "ComparisonOperator": "GreaterThanThreshold",
+            "Metrics": [stat("m1"), stat("m2"), {"Id": "e1", "Expression": "SUM([m1, m2])", "ReturnData": true}],
+        })
+    }
+
+    #[test]
+    fn metric_math_looks_back_by_its_metrics() {
+        let alarms = Alarms::default();
+        alarms.put("r", &math(), 1.0).expect("an alarm");
+        assert_eq!(alarms.look("r", "both"), Some((false, 180.0)));
+        let shown = alarms.describe("r", &json!({"AlarmNames": ["both"]})).expect("an answer");
+        assert_eq!(shown["MetricAlarms"][0]["Metrics"], math()["Metrics"]);
+    }
+
+    #[test]
+    fn metric_math_that_is_none_is_refused() {
+        type Case = (fn(&mut Value), &'static str);
+        let cases: [Case; 6] = [
+            (|alarm| alarm["Period"] = json!(60), "Period cannot both"),
+            (|alarm| alarm["Metrics"][0]["ReturnData"] = json!(true), "Exactly one element"),
+            (|alarm| alarm["Metrics"][1]["Id"] = json!("m1"), "unique"),
+            (|alarm| alarm["Metrics"][1]["Id"] = json!("M2"), "lowercase"),
+            (|alarm| alarm["Metrics"][2]["Expression"] = Value::Null, "Exactly one of MetricStat"),
+            (|alarm| alarm["Metrics"][0]["MetricStat"]["Period"] = json!(45), "multiple of 60"),
+        ];
+        for (spoil, why) in cases {
+            let mut alarm = math();
+            spoil(&mut alarm);
+            let refusal = Alarms::default().put("r", &alarm, 0.0).expect_err(why);
+            assert!(refusal.message.contains(why), "{why}: {}", refusal.message);
+        }
     }
 
     #[test]

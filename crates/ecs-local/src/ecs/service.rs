@@ -114,9 +114,10 @@ impl Service {
         (percent("minimumHealthyPercent", 100), percent("maximumPercent", 200))
     }
 
-    /// Whether the circuit breaker is on.
+    /// Whether the circuit breaker is on. It is for rolling deployments only (API reference, DeploymentCircuitBreaker);
+    /// the developer guide's page on failure detection names blue/green as well, so here is the stricter of the two.
     pub(crate) fn breaker(&self) -> bool {
-        self.configuration["deploymentCircuitBreaker"]["enable"] == json!(true)
+        self.configuration["deploymentCircuitBreaker"]["enable"] == json!(true) && !is_staged(&self.configuration)
     }
 
     /// Whether there is anything to run tasks on: there are no EC2 instances here.

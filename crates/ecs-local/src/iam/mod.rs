@@ -1,6 +1,8 @@
-//! IAM, where moto is wrong: service-linked roles, policies that are none, roles that show late, and simulations.
+//! IAM, where moto is wrong: service-linked roles, policies that are none, roles that show late, identity providers, and
+//! simulations.
 
 pub(crate) mod denial;
+mod oidc_provider;
 pub(crate) mod pass_role;
 mod policy;
 mod role;
@@ -64,6 +66,7 @@ pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
     }
     let name = request.form_value("RoleName").unwrap_or_default();
     match request.operation.as_str() {
+        "AddClientIDToOpenIDConnectProvider" => oidc_provider::add_client_id(proxy, request).await,
         "CreateServiceLinkedRole" => create_service_linked_role(proxy, request).await,
         "CreateRole" => {
             let answer = proxy.upstream.forward(request).await;

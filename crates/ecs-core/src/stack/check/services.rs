@@ -34,9 +34,8 @@ pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
         }
         image(key, service, found);
         size(key, service, found);
-        match &service.deployment {
-            Some(deployment) => strategy(key, deployment, found),
-            None => {}
+        if let Some(deployment) = &service.deployment {
+            strategy(key, deployment, found);
         }
         if service.shift().is_none() {
             percents(key, service, found);

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::Kind;
 use crate::stack::fargate;
-use crate::stack::{Autoscaling, Parameter, PasswordStore, Service, TypedParameter};
+use crate::stack::{Alarms, Autoscaling, Deployment, Parameter, PasswordStore, Service, TypedParameter};
 
 /// Loads texts as files of a fresh directory; the error's text names them without it.
 fn load_texts(files: &[(&str, &str)]) -> std::result::Result<Stack, String> {
@@ -507,11 +507,19 @@ prop_compose! {
         tag in "[A-Za-z0-9_][A-Za-z0-9._-]{0,20}",
         environment in prop::collection::btree_map("[A-Z][A-Z_]{0,8}", any::<String>().prop_filter("reference", |s| !s.contains("${")), 0..4),
         autoscaling in prop::option::of((1u32..5, 5u32..9, 1u32..100)),
+        canary in prop::option::of((1u16..=1000, 0u16..=1440, 0u32..20)),
     ) -> Service {
+        let deployment = canary.map(|(tenths, bake, errors_5xx)| Deployment {
+            strategy: crate::stack::Strategy::Canary,
+            percent: Some(f64::from(tenths) / 10.0),
+            bake: Some(format!("{bake}m")),
+            every: None,
+            alarms: Some(Alarms { errors_5xx, ..Alarms::default() }),
+        });
         let autoscaling = autoscaling.map(|(min, max, cpu)| {
             Autoscaling { min, max, cpu: Some(cpu), memory: None, requests_per_target: None }
         });
-        Service { cpu, memory, port, desired, tag, environment, autoscaling, ..Service::default() }
+        Service { cpu, memory, port, desired, tag, environment, autoscaling, deployment, ..Service::default() }
     }
 }
 

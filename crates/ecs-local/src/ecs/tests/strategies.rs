@@ -376,6 +376,11 @@ fn where_nothing_takes_time_a_canary_is_through_at_once() {
     let request =
         json!({"cluster": "c", "service": "web", "taskDefinition": broken, "deploymentConfiguration": configuration});
     world.ok("UpdateService", request);
+    // The circuit breaker is for rolling deployments only: this one goes on until somebody stops it.
+    let going = world.newest_deployment();
+    assert_eq!((&going["status"], &going["lifecycleStage"]), (&json!("IN_PROGRESS"), &json!("SCALE_UP")));
+    let request = json!({"serviceDeploymentArn": going["serviceDeploymentArn"], "stopType": "ROLLBACK"});
+    world.ok("StopServiceDeployment", request);
     let ended = world.newest_deployment();
     assert_eq!((&ended["status"], &ended["lifecycleStage"]), (&json!("ROLLBACK_SUCCESSFUL"), &json!("SCALE_UP")));
     assert_eq!((world.weights(), world.described()["runningCount"].clone()), ((0, 100), json!(2)));
