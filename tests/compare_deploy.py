@@ -18,11 +18,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import statistics
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -30,7 +32,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import boto3
-
 import push
 
 Json = dict[str, Any]
@@ -156,7 +157,7 @@ def misfortune(case: str, happens: str) -> str:
 def alarm_weather(case: str) -> str:
     """Returns an alarm for each tool's service that goes off in the middle of the canary's bake."""
     return "".join(
-        f'[[alarm]]\nname = "{alarm(case, tool)}"\nservice = "{service_of(case, tool)}"\n'
+        f'[[alarm]]\nname = "{alarm(tool)}"\nservice = "{service_of(case, tool)}"\n'
         'stage = "PRODUCTION_TRAFFIC_SHIFT"\nafter = "60s"\n'
         for tool in TOOLS
     )
@@ -268,10 +269,11 @@ class Lane:
         """The name of its service."""
         return service_of(self.case.name, self.tool)
 
-    def calls(self) -> int:
-        """Returns how many calls the tool has made in this case."""
-        lines = control("GET", "calls").splitlines()
-        return sum(json.loads(line)["tool"] == self.tool.app for line in lines) - self.before
+    def calls(self) -> list[str]:
+        """Returns the calls that the tool has made in this case."""
+        calls = [json.loads(line) for line in control("GET", "calls").splitlines()]
+        mine = [f"{call['service']}:{call['operation']}" for call in calls if call["tool"] == self.tool.app]
+        return mine[self.before :]
 
     def start(self, command: list[str], name: str) -> tuple[subprocess.Popen[bytes], Path]:
         """Starts the tool."""
@@ -333,7 +335,7 @@ def again(lane: Lane) -> list[Run]:
         message = f"{lane.tool.name} did not deploy on a fine day: {first.output}"
         raise RuntimeError(message)
     settle(lane.service)
-    lane.before, lane.begin = lane.calls(), time.time()
+    lane.before, lane.begin = len(lane.calls()), time.time()
     return [lane.deploy(NEXT, LIMIT)]
 
 
@@ -381,6 +383,21 @@ def see_pause(lane: Lane) -> None:
     lane.moment = time.time()
 
 
+def without_breaker(case: Case, tool: Tool) -> None:
+    """Switches a service's circuit breaker off."""
+    name = service_of(case.name, tool)
+    off = {"deploymentCircuitBreaker": {"enable": False, "rollback": False}}
+    configuration = describe_service(name)["deploymentConfiguration"] | off
+    ecs.update_service(cluster=CLUSTER, service=name, deploymentConfiguration=configuration)
+
+
+def with_pause(case: Case, tool: Tool) -> None:
+    """Adds a pause to a service that shifts its traffic."""
+    name = service_of(case.name, tool)
+    configuration = describe_service(name)["deploymentConfiguration"] | {"lifecycleHooks": [PAUSE]}
+    ecs.update_service(cluster=CLUSTER, service=name, deploymentConfiguration=configuration)
+
+
 def register(service: str, tag: str) -> str:
     """Registers the first revision of a service's family with another image."""
     family = service.removesuffix("-service") + "-task"
@@ -406,8 +423,10 @@ class Case(NamedTuple):
     weather: Callable[[], str] | None = None
     play: Callable[[Lane], list[Run]] = once
     disturb: Callable[[Lane], None] | None = None
-    # `deploymentConfiguration` of the service, beside what it has.
-    configuration: Json | None = None
+    # `deployment` of the service in the stack file.
+    strategy: str = ""
+    # What else each tool's service needs beforehand.
+    prepare: Callable[[Case, Tool], None] | None = None
     # The deployment has no end.
     endless: bool = False
     cut: bool = False
@@ -416,23 +435,29 @@ class Case(NamedTuple):
 
 
 CRASH = 'happens = "exits"\nexit-code = 3\nlog = ["panicked: no database"]'
-EXITED = r"exit(ed)?( with)?( code)? 3|panicked: no database|EssentialContainerExited|Essential container"
-CANARY = {"strategy": "CANARY", "canaryConfiguration": {"canaryPercent": 25.0, "canaryBakeTimeInMinutes": 2}}
-BLUE_GREEN = {"strategy": "BLUE_GREEN"}
-NO_BREAKER = {"deploymentCircuitBreaker": {"enable": False, "rollback": False}}
+EXITED = r"container exits|exit code 3|panicked: no database|Essential container"
+CANARY = 'strategy = "canary", percent = 25, bake = "2m"'
+BLUE_GREEN = 'strategy = "blue_green", bake = "0s"'
 
 CASES = (
     Case("success"),
     Case("nothing-to-do", play=again),
     Case("crash", EXITED, CRASH),
-    Case("crash-no-breaker", EXITED, CRASH, configuration=NO_BREAKER, endless=True, cut=True, limit=SHORT),
-    Case("canary-alarm", r"canary-alarm-\w+-5xx", weather=lambda: alarm_weather("canary-alarm"), configuration=CANARY),
+    Case("crash-no-breaker", EXITED, CRASH, prepare=without_breaker, endless=True, cut=True, limit=SHORT),
+    Case("canary-alarm", r"too-many-5xx", weather=lambda: alarm_weather("canary-alarm"), strategy=CANARY),
     Case("health-check", r"(?i)health.?check", 'happens = "unhealthy-target"\nstatus-code = 503'),
     Case("image-missing", r"(?i)cannotpull|not found|is not there", tag=MISSING),
     Case("out-of-memory", r"(?i)out.?of.?memory", 'happens = "out-of-memory"'),
     Case("secret", r"(?i)secret.*(AccessDenied|not authorized|read|retrieve)|may not", 'happens = "secret-unreadable"'),
     Case(
-        "pause", r"(?i)paus", configuration=BLUE_GREEN, disturb=see_pause, endless=True, cut=True, limit=SHORT
+        "pause",
+        r"(?i)paus",
+        strategy=BLUE_GREEN,
+        prepare=with_pause,
+        disturb=see_pause,
+        endless=True,
+        cut=True,
+        limit=SHORT,
     ),
     Case("time-out", play=resumed),
     Case("replaced", r"(?i)another deployment|superseded|replaced", disturb=replace),
@@ -448,14 +473,9 @@ def service_of(case: str, tool: Tool) -> str:
     return f"{case}-{tool.name.lower()}-service"
 
 
-def alarm(case: str, tool: Tool) -> str:
+def alarm(tool: Tool) -> str:
     """Returns the name of an alarm."""
-    return f"{case}-{tool.name.lower()}-5xx"
-
-
-def shifts(case: Case) -> bool:
-    """Tells whether the services of a case shift traffic."""
-    return case.configuration is not None and "strategy" in case.configuration
+    return f"too-many-5xx-{tool.name.lower()}"
 
 
 # --- the stack ------------------------------------------------------------------------------------------------------
@@ -466,17 +486,16 @@ def stack() -> None:
     print(
         f'name = "{STACK}"\nregion = "us-east-1"\n[db]\nenabled = false\n[parameters]\n"/{STACK}/URL" = "${{alb.url}}"'
     )
-    keys = [(case, f"{case.name}-{tool.name.lower()}") for case in CASES for tool in TOOLS]
-    for number, (case, key) in enumerate(keys):
+    for number, (case, tool) in enumerate((case, tool) for case in CASES for tool in TOOLS):
+        key = service_of(case.name, tool).removesuffix("-service")
         print(f'[services.{key}]\nrepository = "{REPOSITORY}"\ntag = "{BASE}"\nlog_group = "/{STACK}"')
         print(f'cpu = 256\nmemory = 512\nport = 8080\ndesired = 2\nsecrets = {{ URL = "/{STACK}/URL" }}')
         if number > 0:
             print(f'path = "/{key}/*"\npriority = {number}')
-        if shifts(case):
-            # The table has the second target group and the rule to both made.
-            strategy = str((case.configuration or {})["strategy"]).lower()
-            more = 'percent = 25, bake = "2m"' if strategy == "canary" else 'bake = "0s"'
-            print(f'deployment = {{ strategy = "{strategy}", {more} }}')
+        if case.strategy:
+            alarms = f'"{alarm(tool)}"' if case.name == "canary-alarm" else ""
+            alarms = f"{{ errors_5xx = 0, unhealthy_hosts = 0, names = [{alarms}] }}"
+            print(f"deployment = {{ {case.strategy}, alarms = {alarms} }}")
 
 
 def before() -> None:
@@ -485,7 +504,7 @@ def before() -> None:
         push.push(REPOSITORY, tag, "amd64")
     for tool in TOOLS:
         cloudwatch.put_metric_alarm(
-            AlarmName=alarm("canary-alarm", tool),
+            AlarmName=alarm(tool),
             Namespace="AWS/ApplicationELB",
             MetricName="HTTPCode_Target_5XX_Count",
             Statistic="Sum",
@@ -507,43 +526,6 @@ def settle(service: str) -> None:
     until(f"{service} is steady", ended)
 
 
-def configure(case: Case, tool: Tool) -> None:
-    """Gives a service the deployment configuration of its case; the deployment that this begins goes on."""
-    name = service_of(case.name, tool)
-    service = describe_service(name)
-    configuration = service["deploymentConfiguration"] | (case.configuration or {})
-    request: Json = {"cluster": CLUSTER, "service": name, "deploymentConfiguration": configuration}
-    if shifts(case):
-        # The circuit breaker is for rolling deployments.
-        configuration.pop("deploymentCircuitBreaker", None)
-        configuration["bakeTimeInMinutes"] = 0
-        if case.configuration == CANARY:
-            configuration["alarms"] = {"alarmNames": [alarm(case.name, tool)], "enable": True, "rollback": True}
-        if "advancedConfiguration" not in service["loadBalancers"][0]:
-            request["loadBalancers"] = [service["loadBalancers"][0] | {"advancedConfiguration": advanced(name)}]
-    ecs.update_service(**request)
-
-
-def advanced(service: str) -> Json:
-    """Returns what ECS needs to shift a service's traffic: all of it was made with the stack."""
-    elb = boto3.client("elbv2")
-    groups = [f"{service.removesuffix('-service')}-tg{more}" for more in ("", "-alt")]
-    blue, green = (elb.describe_target_groups(Names=[name])["TargetGroups"][0]["TargetGroupArn"] for name in groups)
-    balancer = elb.describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
-    listener = elb.describe_listeners(LoadBalancerArn=balancer)["Listeners"][0]["ListenerArn"]
-    rules = elb.get_paginator("describe_rules").paginate(ListenerArn=listener).build_full_result()["Rules"]
-    rule = next(one["RuleArn"] for one in rules if blue in json.dumps(one["Actions"]))
-    role = boto3.client("iam").get_role(RoleName="ecsInfrastructureRole")["Role"]["Arn"]
-    return {"alternateTargetGroupArn": green, "productionListenerRule": rule, "roleArn": role}
-
-
-def pause_from_now_on(case: Case, tool: Tool) -> None:
-    """Adds the pause to a service that shifts its traffic already."""
-    name = service_of(case.name, tool)
-    configuration = describe_service(name)["deploymentConfiguration"] | {"lifecycleHooks": [PAUSE]}
-    ecs.update_service(cluster=CLUSTER, service=name, deploymentConfiguration=configuration)
-
-
 # --- the comparison -------------------------------------------------------------------------------------------------
 
 
@@ -554,7 +536,9 @@ class Row(NamedTuple):
     tool: str
     happened: str
     codes: str
-    true: bool
+    # How many of its runs ended with 0 though it was not done, and otherwise though it was.
+    false_successes: int
+    false_alarms: int
     # Seconds between the end and the tool's return; none: there was no end to be late after.
     late: float | None
     calls: int
@@ -592,31 +576,43 @@ def fate(lane: Lane, tag: str) -> Fate:
         until(f"{arn} has ended", lambda: describe_deployment(arn)["status"] in ENDED)
     deployment = describe_deployment(arn)
     status = str(deployment["status"])
-    runs = is_image(image_of(describe_service(lane.service)["taskDefinition"]), tag)
-    return Fate(status, runs and status == "SUCCESSFUL", end_of(deployment))
+    running = str(describe_service(lane.service)["taskDefinition"])
+    runs = is_image(image_of(running), tag)
+    if ecs.describe_task_definition(taskDefinition=running)["taskDefinition"]["status"] == "INACTIVE":
+        status += "*"
+    return Fate(status, runs and deployment["status"] == "SUCCESSFUL", end_of(deployment))
 
 
 def judge(lane: Lane, runs: list[Run], calls: int) -> Row:
     """Compares what the tool said with what ECS says."""
     fates = [fate(lane, run.tag) for run in runs]
-    true = all((run.code == 0) == (one.done and not run.cut) for run, one in zip(runs, fates, strict=True))
+    pairs = list(zip(runs, fates, strict=True))
+    right = [one.done and not run.cut for run, one in pairs]
+    false_successes = sum(run.code == 0 and not done for run, done in zip(runs, right, strict=True))
+    false_alarms = sum(run.code != 0 and done for run, done in zip(runs, right, strict=True))
     if lane.moment is not None:
         late: float | None = runs[-1].returned - lane.moment
     else:
-        times = [run.returned - one.end for run, one in zip(runs, fates, strict=True) if one.end and not run.cut]
+        times = [run.returned - one.end for run, one in pairs if one.end and not run.cut]
         late = max(times, default=None)
     cause = lane.case.cause
-    named = None if cause is None else any(re.search(cause, run.output) for run in runs)
+    # The case's name stands in the service's and the container's, and is no cause.
+    key = lane.service.removesuffix("-service")
+    outputs = [run.output.replace(key, "") for run in runs]
+    named = None if cause is None else any(re.search(cause, output) for output in outputs)
     happened = ", ".join(dict.fromkeys(one.status for one in fates))
     codes = ", ".join(str(run.code) for run in runs)
-    return Row(lane.case.name, lane.tool.name, happened, codes, true, late, calls, named)
+    return Row(lane.case.name, lane.tool.name, happened, codes, false_successes, false_alarms, late, calls, named)
 
 
 def compare(case: Case, tool: Tool, logs: Path) -> Row:
     """Plays a case with a tool."""
     lane = Lane(case, tool, logs)
     runs = case.play(lane)
-    row = judge(lane, runs, lane.calls())
+    calls = lane.calls()
+    counts = "".join(f"{count:4} {name}\n" for name, count in Counter(calls).most_common())
+    (logs / f"{case.name}-{tool.name}.calls").write_text(counts, encoding="utf-8")
+    row = judge(lane, runs, len(calls))
     if case.endless:
         # It would go on trying for ever.
         ecs.delete_service(cluster=CLUSTER, service=lane.service, force=True)
@@ -627,8 +623,8 @@ def play(case: Case, logs: Path) -> list[Row]:
     """Plays a case with all tools at the same time."""
     for tool in TOOLS:
         settle(service_of(case.name, tool))
-        if case.disturb is see_pause:
-            pause_from_now_on(case, tool)
+        if case.prepare:
+            case.prepare(case, tool)
     misfortunes = misfortune(case.name, case.happens) if case.happens else ""
     SKY.set(misfortunes + (case.weather() if case.weather else ""))
     control("DELETE", "calls")
@@ -647,34 +643,39 @@ def seconds(number: float | None) -> str:
 
 
 LINE = "{:<17} {:<5} {:<22} {:>7} {:>6} {:>8} {:>6} {:>7}"
+TOTAL = "{:<6} {:>10} {:>16} {:>13} {:>14} {:>12} {:>6} {:>13}"
 
 
 def show(row: Row) -> str:
     """Returns a row as a line of the table."""
-    late = seconds(row.late)
-    cells = (row.case, row.tool, row.happened, row.codes, say(row.true), late, row.calls, say(row.named))
+    true = row.false_successes + row.false_alarms == 0
+    cells = (row.case, row.tool, row.happened, row.codes, say(true), seconds(row.late), row.calls, say(row.named))
     return LINE.format(*cells)
 
 
 def total(tool: Tool, rows: list[Row]) -> str:
     """Returns a tool's line of the second table."""
     mine = [row for row in rows if row.tool == tool.name]
-    late = sorted(row.late for row in mine if row.late is not None)
+    late = [row.late for row in mine if row.late is not None]
     named = [row.named for row in mine if row.named is not None]
-    median = late[len(late) // 2] if late else None
-    true = f"{sum(row.true for row in mine)} of {len(mine)}"
-    causes = f"{sum(named)} of {len(named)}"
-    calls = sum(row.calls for row in mine)
-    return f"{tool.name:<6} {true:>10} {seconds(median):>14} {seconds(max(late, default=None)):>14} {calls:>8} {causes:>14}"
+    lies = [row.false_successes > 0 for row in mine]
+    alarms = [row.false_alarms > 0 for row in mine]
+    true = sum(not (lie or alarm) for lie, alarm in zip(lies, alarms, strict=True))
+    return TOTAL.format(
+        tool.name,
+        f"{true} of {len(mine)}",
+        sum(lies),
+        sum(alarms),
+        seconds(statistics.median(late) if late else None),
+        seconds(max(late, default=None)),
+        sum(row.calls for row in mine),
+        f"{sum(named)} of {len(named)}",
+    )
 
 
 def run(logs: Path, only: list[str]) -> None:
     """Plays the cases, and prints the tables."""
     cases = [case for case in CASES if not only or case.name in only]
-    for case in cases:
-        if case.configuration is not None:
-            for tool in TOOLS:
-                configure(case, tool)
     begin = time.monotonic()
     print(LINE.format("case", "tool", "what happened", "exit", "true", "late", "calls", "cause"))
     rows: list[Row] = []
@@ -682,7 +683,10 @@ def run(logs: Path, only: list[str]) -> None:
         played = play(case, logs)
         rows += played
         print("\n".join(show(row) for row in played), flush=True)
-    print(f"\n{'tool':<6} {'true':>10} {'late (median)':>14} {'late (most)':>14} {'calls':>8} {'causes named':>14}")
+    if any("*" in row.happened for row in rows):
+        print("* and the service now runs a revision that the tool has deregistered")
+    heads = ("tool", "true", "false successes", "false alarms", "late (median)", "late (most)", "calls", "causes named")
+    print("\n" + TOTAL.format(*heads))
     print("\n".join(total(tool, rows) for tool in TOOLS))
     print(f"\n{len(cases)} cases, {time.monotonic() - begin:.0f} s")
 
