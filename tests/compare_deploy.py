@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Puts a new image into ECS services in three ways, through the same misfortunes, and compares what each says with what ECS did.
+"""Puts a new image into ECS services in three ways, through the same misfortunes: who tells the truth?
 
     compare_deploy.py stack            print the stack file: a service for every case and tool
     compare_deploy.py before           push the images, and make the alarms, that the stack needs
     compare_deploy.py run LOGS [CASE…] play the cases, print the tables; what the tools say goes to the directory LOGS
 
-The tools: `bash`, tests/bash/deploy-image.sh with the AWS CLI and its waiter; `PyPI`, the ecs-deploy that PyPI has; `ours`.
-All three play a case at the same time, each with a service of its own. What happened is read from ECS afterwards, by the
-ARN of the deployment that the tool began. It is part of scripts/compare-deploy.sh, and runs against ecs-local only.
+The tools: `bash`, tests/bash/deploy-image.sh with the AWS CLI and its waiter; `PyPI`, the ecs-deploy that PyPI has;
+`ours`. All three play a case at the same time, each with a service of its own. What happened is read from ECS
+afterwards, by the ARN of the deployment that the tool began. Part of scripts/compare-deploy.sh, for ecs-local only.
 
-An exit code tells the truth when it is 0 if, and only if, the service runs the tool's image and ECS calls its deployment a
-success. Where a tool is cut off before that can be known (time limit, pause, expired credentials), 0 is never the truth.
+An exit code tells the truth when it is 0 if, and only if, the service runs the tool's image and ECS calls its
+deployment a success. Where a tool is cut off before that can be known (time limit, pause, expired credentials), 0 is never true.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 import boto3
 import push
@@ -693,6 +694,9 @@ def run(logs: Path, only: list[str]) -> None:
 
 def main() -> int:
     """Does what the command line says; returns the exit code."""
+    if urlsplit(os.environ.get("AWS_ENDPOINT_URL", "")).hostname not in ("127.0.0.1", "localhost", "::1"):
+        print("compare_deploy.py: error: AWS_ENDPOINT_URL must be a loopback address", file=sys.stderr)
+        return 2
     match sys.argv[1:]:
         case ["stack"]:
             stack()
