@@ -10,7 +10,8 @@ The tools: `bash`, tests/bash/deploy-image.sh with the AWS CLI and its waiter; `
 afterwards, by the ARN of the deployment that the tool began. Part of scripts/compare-deploy.sh, for ecs-local only.
 
 An exit code tells the truth when it is 0 if, and only if, the service runs the tool's image and ECS calls its
-deployment a success. Where a tool is cut off before that can be known (time limit, pause, expired credentials), 0 is never true.
+deployment a success. Where a tool is cut off before that can be known (time limit, pause, service gone, expired
+credentials), 0 is never true.
 """
 
 from __future__ import annotations
