@@ -194,8 +194,8 @@ impl View {
         } else {
             Duration::from_secs(1)
         };
-        // At the beginning often: on a fast day it is over at once.
-        usual.min(Duration::from_millis(40) + waited / 4)
+        // At the beginning more often: on a fast day it is over at once.
+        usual.min(Duration::from_millis(50) + waited / 2)
     }
 
     fn is_at_its_end(&self) -> bool {
