@@ -16,19 +16,12 @@ rounds=${1:-3}
 find_programs
 make_venv
 
-# The AWS CLI in an environment of its own: its own pins do not fit beside moto's.
-cli=${CARGO_TARGET_DIR:-$root/target}/bench-venv
-if ! "$cli/bin/aws" --version > /dev/null 2>&1; then
-    say "installing the AWS CLI into $cli"
-    python3 -m venv "$cli"
-    "$cli/bin/pip" install --quiet --disable-pip-version-check awscli==1.45.11
-fi
-PATH=$cli/bin:$PATH
+add_tool bench-venv awscli==1.45.11
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python=$root/.venv/bin/python3
 
-say "programs: $(dirname "$(command -v ecs-svc)"), $("$cli/bin/aws" --version 2>&1 | cut -d ' ' -f 1), $(nproc) processors, $rounds rounds"
+say "programs: $(dirname "$(command -v ecs-svc)"), $(aws --version 2>&1 | cut -d ' ' -f 1), $(nproc) processors, $rounds rounds"
 
 for latency in 0ms 50ms; do
     : > "$work/record" > "$work/log"

@@ -131,6 +131,9 @@ impl Deploy<'_> {
             let empty = DeploymentConfiguration::builder().build();
             let effective = configuration.as_ref().or(live).unwrap_or(&empty);
             let plan = Plan { service: &service, definition: &definition, configuration: effective, caller };
+            for warning in strategy::warnings(&service, effective) {
+                self.on.voice.warn(&warning);
+            }
             problems.extend(self.on.stop.or(check::all(self.on.aws, self.on.voice, &plan, self.change)).await??);
         }
         Ok(Prepared { service, before, definition, differs, again, changes, configuration, images, problems })

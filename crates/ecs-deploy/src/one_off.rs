@@ -178,7 +178,7 @@ impl OneOff<'_> {
     }
 
     async fn look(&self, arns: &[String]) -> Result<Vec<Task>> {
-        let call = self.on.aws.ecs.read.describe_tasks().cluster(self.service.cluster_arn().unwrap_or_default());
+        let call = self.on.aws.looks.read.describe_tasks().cluster(self.service.cluster_arn().unwrap_or_default());
         let reply = call.set_tasks(Some(arns.to_vec())).send().await.answer("ecs:DescribeTasks")?;
         Ok(reply.tasks.unwrap_or_default())
     }

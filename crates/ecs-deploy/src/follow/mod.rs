@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use aws_sdk_ecs::types::{DeploymentConfiguration, Service, ServiceDeployment, StopServiceDeploymentStopType};
 use ecs_aws::Answer as _;
-use ecs_aws::deployment::{deployments, describe, headline};
+use ecs_aws::deployment::{deployments, describe, headline, is_stalled};
 use ecs_core::console::human;
 use ecs_core::{Error, Kind, Result};
 use tokio::time::Instant;
@@ -19,7 +19,7 @@ use crate::command::Until;
 use crate::context::Context;
 use crate::diagnosis::{Diagnosis, Evidence, target_groups};
 use crate::report::{ServiceReport, time};
-use crate::services::find;
+use crate::services::{find, find_one};
 use crate::target::Target;
 use crate::verdict::Verdict;
 use view::{Point, View, bake_of, bakes};
@@ -33,10 +33,13 @@ const PATIENCE: Duration = Duration::from_secs(60 * 60);
 const SAY_EVERY: Duration = Duration::from_secs(15);
 /// Shortest time between two looks at the targets' health.
 const TARGETS_EVERY: Duration = Duration::from_secs(3);
-/// How long ECS may not know a deployment that it has just begun.
+/// How long ECS may not know a deployment that it has just begun, and the pause between two looks meanwhile.
 const UNKNOWN: Duration = Duration::from_secs(30);
-/// Failed tasks from which on a deployment that shifts traffic is given up with `--fail-fast`: the least that ECS's circuit
-/// breaker takes, which it has for rolling deployments only
+const UNLISTED: Duration = Duration::from_millis(200);
+/// Pause before the next look where one failed: the loop itself is the retry.
+const TROUBLED: Duration = Duration::from_secs(2);
+/// Failed tasks from which on a deployment without a circuit breaker is given up with `--fail-fast`: the least that ECS's
+/// own takes, which it has for rolling deployments only
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html>).
 const BREAKER: i32 = 3;
 /// What is usual for a deployment without baking.
@@ -72,6 +75,8 @@ struct Watch {
     said: Instant,
     looked_at_targets: Option<Instant>,
     before: Option<View>,
+    last: Option<Look>,
+    looks: u32,
     stage_since: Instant,
     evidence: Option<Evidence>,
     trouble: Option<String>,
@@ -81,6 +86,7 @@ struct Watch {
 }
 
 /// One look.
+#[derive(Clone)]
 struct Look {
     deployment: ServiceDeployment,
     service: Service,
@@ -101,6 +107,8 @@ impl Follow<'_> {
             said: now,
             looked_at_targets: None,
             before: None,
+            last: None,
+            looks: 0,
             stage_since: now,
             evidence: None,
             trouble: None,
@@ -122,8 +130,13 @@ impl Follow<'_> {
 
     async fn wait(&self, watch: &mut Watch) -> Result<End> {
         loop {
-            let mut pace = Duration::from_secs(1);
-            match self.on.stop.or(self.look()).await? {
+            let left = self.patience(watch).saturating_sub(watch.begin.elapsed());
+            // A look that hangs must not outlast the time limit.
+            let Ok(look) = self.on.stop.or(tokio::time::timeout(left, self.look(watch))).await? else {
+                return Ok(self.out_of_time(watch).await);
+            };
+            let mut pace = TROUBLED;
+            match look {
                 Ok(Some(look)) => {
                     watch.trouble = None;
                     let view = View::of(&look.deployment, Some(&look.service));
@@ -138,14 +151,13 @@ impl Follow<'_> {
                     pace = view.pace(watch.begin.elapsed());
                     watch.bakes = bakes(look.deployment.deployment_configuration());
                     watch.before = Some(view);
+                    watch.last = Some(look);
                 }
-                Ok(None) if watch.before.is_none() && watch.begin.elapsed() < UNKNOWN => {
-                    pace = Duration::from_millis(200);
-                }
-                Ok(None) if watch.before.is_none() => {
+                Ok(None) if watch.before.is_some() => {}
+                Ok(None) if watch.begin.elapsed() < UNKNOWN => pace = UNLISTED,
+                Ok(None) => {
                     return Err(Error::new(Kind::NotFound, format!("ECS knows no service deployment {}", self.arn)));
                 }
-                Ok(None) => {}
                 Err(error) if matches!(error.kind(), Kind::Throttled | Kind::Transient) => {
                     let trouble = error.message().to_owned();
                     if watch.trouble.as_ref() != Some(&trouble) {
@@ -155,29 +167,41 @@ impl Follow<'_> {
                 }
                 Err(error) => return Err(error),
             }
-            let waited = watch.begin.elapsed();
-            let patience = self.on.timeout.unwrap_or(PATIENCE + watch.bakes);
-            if waited >= patience {
-                return Ok(self.out_of_time(waited));
-            }
             self.say_that_it_lives(watch);
-            self.on.stop.or(tokio::time::sleep(pace.min(patience.saturating_sub(waited)))).await?;
+            let left = self.patience(watch).saturating_sub(watch.begin.elapsed());
+            self.on.stop.or(tokio::time::sleep(pace.min(left))).await?;
+            if left <= pace {
+                return Ok(self.out_of_time(watch).await);
+            }
         }
     }
 
-    /// Looks at the deployment and its service, side by side.
-    async fn look(&self) -> Result<Option<Look>> {
+    /// Returns how long to wait in all.
+    fn patience(&self, watch: &Watch) -> Duration {
+        self.on.timeout.unwrap_or(PATIENCE + watch.bakes)
+    }
+
+    /// Looks at the deployment, and every other time at its service, which only adds events and failures.
+    async fn look(&self, watch: &mut Watch) -> Result<Option<Look>> {
         let Target { cluster, service, .. } = self.on.target;
-        let services = find(&self.on.aws.ecs, cluster, std::slice::from_ref(service));
-        let (deployment, services) = tokio::join!(describe(&self.on.aws.ecs, self.arn), services);
-        let service = match services?.into_iter().next() {
-            Some(service) if service.status() == Some("ACTIVE") => service,
-            Some(_) | None => {
-                let gone = format!("the service {service} is gone: somebody has deleted it");
-                return Err(Error::new(Kind::NotFound, gone));
+        watch.looks += 1;
+        let known = watch.last.as_ref().map(|look| look.service.clone()).filter(|_| watch.looks.is_multiple_of(2));
+        let services = async {
+            match known {
+                Some(service) => Ok(Some(service)),
+                None => Ok(find(&self.on.aws.looks, cluster, std::slice::from_ref(service)).await?.into_iter().next()),
             }
         };
-        Ok(deployment?.map(|deployment| Look { deployment, service }))
+        let (deployment, found) = tokio::join!(describe(&self.on.aws.looks, self.arn), services);
+        match found? {
+            Some(service) if service.status() == Some("ACTIVE") => {
+                Ok(deployment?.map(|deployment| Look { deployment, service }))
+            }
+            Some(_) | None => {
+                let gone = format!("the service {service} is gone: somebody has deleted it");
+                Err(Error::new(Kind::NotFound, gone))
+            }
+        }
     }
 
     /// Says what has changed, and takes evidence where something went wrong.
@@ -234,7 +258,7 @@ impl Follow<'_> {
     async fn stop_at_once(&self, watch: &mut Watch, view: &View) -> Result<()> {
         let evidence = watch.evidence.as_ref();
         let cause = evidence.and_then(Evidence::final_cause);
-        let broken = || evidence.and_then(Evidence::newest_cause).filter(|_| view.shifts && view.failed >= BREAKER);
+        let broken = || evidence.and_then(Evidence::newest_cause).filter(|_| !view.breaker && view.failed >= BREAKER);
         let Some(cause) = cause.or_else(broken).filter(|_| !watch.stopping) else { return Ok(()) };
         watch.stopping = true;
         self.on.voice.say("stopping", &format!("{}: rolling back (--fail-fast)", cause.title()));
@@ -248,6 +272,14 @@ impl Follow<'_> {
     /// Makes the verdict, and with one that is no success the diagnosis.
     async fn end(&self, watch: &mut Watch, look: Look, point: Point) -> Result<End> {
         let Look { deployment, service } = look;
+        // The last look may have been at the deployment alone.
+        let service =
+            find_one(&self.on.aws.ecs, &self.on.target.cluster, &self.on.target.service).await.unwrap_or(service);
+        if let Some(evidence) = &mut watch.evidence {
+            for event in evidence.take_events(&service) {
+                self.on.voice.say("event", &event);
+            }
+        }
         let said = headline(&service, Some(&deployment));
         let (verdict, reason) = match point {
             Point::Going | Point::Successful => (Verdict::Deployed, None),
@@ -260,6 +292,10 @@ impl Follow<'_> {
                 (Verdict::Paused, Some(go))
             }
             Point::RolledBack => (Verdict::RolledBack, Some(said)),
+            Point::Failed if is_stalled(&service) => {
+                let reason = format!("{said}; no deployment before it was a success, so ECS has nothing to go back to");
+                (Verdict::Failed, Some(reason))
+            }
             Point::Failed => (Verdict::Failed, Some(said)),
             Point::Stopped => match self.successor(&deployment).await? {
                 Some(other) => (Verdict::Superseded, Some(format!("another deployment took its place: {other}"))),
@@ -294,13 +330,22 @@ impl Follow<'_> {
         Ok(later.into_iter().next().and_then(|other| other.service_deployment_arn))
     }
 
-    fn out_of_time(&self, waited: Duration) -> End {
+    /// Makes the verdict of a wait that was not long enough; with a diagnosis, where tasks have failed by then.
+    async fn out_of_time(&self, watch: &mut Watch) -> End {
         let reason = format!(
             "not done after {}; ECS goes on: `ecs-deploy wait {}` follows it from here",
-            human(waited),
+            human(watch.begin.elapsed()),
             self.arn
         );
-        End { verdict: Verdict::TimedOut, reason: Some(reason), deployment: None, diagnosis: None }
+        let Some(Look { deployment, service }) = watch.last.take() else {
+            return End { verdict: Verdict::TimedOut, reason: Some(reason), deployment: None, diagnosis: None };
+        };
+        let mut diagnosis = None;
+        if let Some(evidence) = watch.evidence.as_mut().filter(|evidence| evidence.newest_cause().is_some()) {
+            let warn = |line: String| self.on.voice.warn(&line);
+            diagnosis = Some(evidence.conclude(self.on.aws, &service, Some(&deployment), warn).await);
+        }
+        End { verdict: Verdict::TimedOut, reason: Some(reason), deployment: Some(deployment), diagnosis }
     }
 
     fn say_that_it_lives(&self, watch: &mut Watch) {
