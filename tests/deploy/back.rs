@@ -37,6 +37,10 @@ async fn a_rollback_goes_to_the_last_revision_that_was_successful() {
     assert_eq!((&reported["before"], &reported["after"]), (&revisions[2], &revisions[1]));
     assert_eq!(stage.deployments("backend-service").await[0]["serviceDeploymentArn"], back.arn("backend"));
 
+    // Further back, not forward again to what was left.
+    stage.deploy("rollback --service backend").await.is(0, "deployed");
+    assert_eq!(runs(&stage).await, revisions[0]);
+    stage.deploy("rollback --service backend --to 2").await.is(0, "deployed");
     stage.deploy("rollback --service backend --to 1").await.is(0, "deployed");
     assert_eq!(runs(&stage).await, revisions[0]);
     stage.deploy("rollback --service backend --to backend-task:1").await.is(0, "unchanged");

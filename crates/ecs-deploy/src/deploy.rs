@@ -185,7 +185,14 @@ impl Deploy<'_> {
                     self.on.voice.detail("skipped", &format!("{reference} is not in ECR: not looked for, not pinned"))
                 }
                 Err(error) if error.kind() == Kind::NotFound => {
-                    problems.push(format!("the image {reference} is not there: {}", error.message()));
+                    // `fluent/fluent-bit:4` may have been meant for Docker Hub.
+                    let (whole, own) = (reference.to_string(), !asked.starts_with([':', '@']));
+                    let hub = if own && whole != asked && whole.ends_with(&asked) {
+                        format!("; one of Docker Hub is docker.io/{asked}")
+                    } else {
+                        String::new()
+                    };
+                    problems.push(format!("the image {reference} is not there: {}{hub}", error.message()));
                 }
                 Err(error) if may_not_look(&error) => {
                     self.on.voice.detail("skipped", &format!("{reference} is not looked for: {}", error.render()));

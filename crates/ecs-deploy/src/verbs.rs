@@ -23,6 +23,10 @@ use crate::strategy;
 use crate::target::Target;
 use crate::verdict::Verdict;
 
+/// How many ARNs DescribeServiceRevisions takes
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServiceRevisions.html>).
+const REVISIONS: usize = 20;
+
 /// One service, and what is to be done with its deployment.
 pub struct Act<'a> {
     /// The service
@@ -294,25 +298,27 @@ impl Act<'_> {
         to.to_owned()
     }
 
-    /// Returns the task definition of the newest successful deployment that ran another one than now.
+    /// Returns the task definition of the last successful deployment before the first one of what runs now.
     ///
-    /// Never "the number before": that one may be the very one that failed.
+    /// Never "the number before": that one may be the very one that failed. And never a later one: after a rollback,
+    /// another one goes further back, not forward again to what was left.
     async fn last_successful(&self, newest_first: &[ServiceDeploymentBrief], running: &str) -> Result<String> {
         let successful = newest_first.iter().filter(|one| one.status() == Some(&Status::Successful));
         let revisions: Vec<String> =
             successful.filter_map(|one| one.target_service_revision_arn().map(str::to_owned)).collect();
-        // DescribeServiceRevisions takes 20 ARNs.
-        for revisions in revisions.chunks(20) {
+        let mut definitions = Vec::new();
+        for revisions in revisions.chunks(REVISIONS) {
             let call = self.on.aws.ecs.read.describe_service_revisions();
             let reply = call.set_service_revision_arns(Some(revisions.to_vec())).send().await;
             let reply = reply.answer("ecs:DescribeServiceRevisions")?;
             let of = |arn: &String| {
-                let all = reply.service_revisions().iter();
-                all.clone().find(|one| one.service_revision_arn() == Some(arn))?.task_definition().map(str::to_owned)
+                let mut all = reply.service_revisions().iter();
+                all.find(|one| one.service_revision_arn() == Some(arn))?.task_definition().map(str::to_owned)
             };
-            if let Some(found) = revisions.iter().filter_map(of).find(|definition| definition != running) {
-                return Ok(found);
-            }
+            definitions.extend(revisions.iter().filter_map(of));
+        }
+        if let Some(found) = before(&definitions, running) {
+            return Ok(found.to_owned());
         }
         Err(Error::other(format!(
             "no successful deployment before {} is known: there is nothing to go back to",
@@ -320,6 +326,12 @@ impl Act<'_> {
         ))
         .hint("ECS keeps deployments for 90 days; name a revision with --to"))
     }
+}
+
+/// Returns what ran before the first time of what runs now; of task definitions, newest first.
+fn before<'d>(newest_first: &'d [String], running: &str) -> Option<&'d str> {
+    let first = newest_first.iter().rposition(|definition| definition == running).map_or(0, |first| first + 1);
+    newest_first.get(first..)?.iter().map(String::as_str).find(|definition| *definition != running)
 }
 
 fn unknown(arn: &str) -> Error {
@@ -346,6 +358,25 @@ fn went_back(deployment: &ServiceDeploymentBrief) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_rollback_goes_further_back() {
+        let of = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+        let cases: [(&[&str], &str, Option<&str>); 6] = [
+            (&["3", "2", "1"], "3", Some("2")),
+            // Gone back to 2 by a rollback: 3 is what was left.
+            (&["2", "3", "2", "1"], "2", Some("1")),
+            (&["1", "2", "1"], "1", None),
+            // Deployed again with --force.
+            (&["2", "2", "1"], "2", Some("1")),
+            // Not known any more, or put there by another way.
+            (&["2", "1"], "9", Some("2")),
+            (&[], "1", None),
+        ];
+        for (newest_first, running, wanted) in cases {
+            assert_eq!(before(&of(newest_first), running), wanted, "{newest_first:?} {running}");
+        }
+    }
 
     #[test]
     fn only_what_has_not_ended_is_under_way() {
