@@ -162,7 +162,7 @@ impl Layer<'_> {
             let arn = TaskDefinitionArn::planned(&service.family(key));
             return Ok((task_definition::Live::unknown(arn), Rc::default()));
         }
-        let from_db = service.secrets.values().any(|source| source.contains("${db."));
+        let from_db = service.secret_sources().any(|source| source.contains("${db."));
         let (iam, ecr, db) = join!(
             run.input::<Iam>(),
             when(service.image.is_none(), run.input::<Ecr>()),

@@ -1,5 +1,6 @@
 //! What is wrong with a stack that is well-formed: everything that AWS would refuse later, as far as the file tells.
 
+mod containers;
 mod database;
 mod names;
 mod network;
@@ -70,6 +71,7 @@ pub fn check(stack: &Stack, region: Option<&str>) -> Vec<Mistake> {
     database::check(stack, &mut found);
     parameters::check(stack, region, &mut found);
     services::check(stack, &mut found);
+    containers::check(stack, &mut found);
     found
 }
 
