@@ -163,3 +163,66 @@ async fn a_living_service_changes_its_processor_its_capacity_and_exec_and_back()
     assert_eq!(service(&pruned)["enableExecuteCommand"], false);
     assert_gone(&cloud, &with(&plain)).await;
 }
+
+#[tokio::test]
+async fn roles_may_do_what_the_file_says_within_its_boundary() {
+    let cloud = Cloud::start().await;
+    let made = apply(&cloud, SERVICES, "with ECS Exec").await;
+    let role = |inventory: &Value, name: &str| item(&inventory["roles"], "RoleName", name).clone();
+    let exec = json!([{
+        "Effect": "Allow",
+        "Action": [
+            "ssmmessages:CreateControlChannel",
+            "ssmmessages:CreateDataChannel",
+            "ssmmessages:OpenControlChannel",
+            "ssmmessages:OpenDataChannel",
+        ],
+        "Resource": ["*"],
+    }]);
+    assert_eq!(role(&made, "webTaskRole")["inline"], json!({"web-service": exec}));
+    let secrets = role(&made, "servicesTaskExecutionRole")["inline"]["ParameterStoreAccess"].to_string();
+    assert!(secrets.contains("parameter/services/agent/LEVEL"), "{secrets}");
+
+    let boundary = "arn:aws:iam::123456789012:policy/limit";
+    let policies = overlay(&format!(
+        "[iam]\npermissions_boundary = \"{boundary}\"\n\
+         [[iam.execution_statements]]\nactions = [\"kms:Decrypt\"]\nresources = [\"arn:aws:kms:us-east-1:123456789012:key/k\"]\n\
+         [services.web]\nexec = false\n\
+         [[services.web.policy]]\nactions = [\"s3:GetObject\", \"s3:PutObject\"]\nresources = [\"arn:aws:s3:::bucket/*\"]\n\
+         conditions = {{ StringEquals = {{ \"aws:RequestedRegion\" = [\"us-east-1\"] }} }}\n\
+         [[services.web.policy]]\neffect = \"deny\"\nactions = [\"s3:*\"]\nresources = [\"arn:aws:s3:::bucket/secret/*\"]\n"
+    ));
+    let limited = apply(&cloud, &with(&policies), "with policies and a boundary").await;
+    let tasks = role(&limited, "webTaskRole");
+    let statement = |effect: &str| item(&tasks["inline"]["web-service"], "Effect", effect).clone();
+    assert_eq!(statement("Allow")["Action"], json!(["s3:GetObject", "s3:PutObject"]));
+    assert_eq!(statement("Allow")["Condition"]["StringEquals"]["aws:RequestedRegion"], json!(["us-east-1"]));
+    assert_eq!(statement("Deny")["Resource"], json!(["arn:aws:s3:::bucket/secret/*"]));
+    let execution = role(&limited, "servicesTaskExecutionRole");
+    assert!(execution["inline"]["ParameterStoreAccess"].to_string().contains("key/k"), "{execution:#}");
+    for role in [&tasks, &execution] {
+        assert_eq!(role["boundary"], boundary);
+    }
+
+    // Without a word in the file the boundary is somebody else's, and the policy of the tasks is gone.
+    let none = overlay("[services.web]\nexec = { remove = true }\n");
+    let said = cloud.pipe(&TOOLS, "", &with(&none)).await.ok().stderr;
+    assert!(said.contains(&format!("somebody else has added permissions boundary {boundary}: left alone")), "{said}");
+    shift(&cloud, "bind webTaskRole").await;
+    let kept = cloud.inventory().await;
+    assert_eq!(role(&kept, "webTaskRole")["inline"], json!({}));
+    assert_eq!(role(&kept, "webTaskRole")["boundary"], "arn:aws:iam::123456789012:policy/theirs");
+    cloud
+        .shell(&format!("export ECS_PRUNE=true; ecs-net {} < /dev/null | {}", with(&none), TOOLS[1..].join(" | ")))
+        .await
+        .ok();
+    let free = apply(&cloud, &with(&none), "without a boundary").await;
+    assert_eq!(role(&free, "webTaskRole")["boundary"], Value::Null);
+    assert_gone(&cloud, &with(&none)).await;
+
+    // A role that is made is bound from the start.
+    cloud.take_calls();
+    let bound = apply(&cloud, &with(&policies), "made with a boundary").await;
+    assert_eq!(role(&bound, "webTaskRole")["boundary"], boundary);
+    assert_gone(&cloud, &with(&policies)).await;
+}

@@ -96,6 +96,8 @@ impl Default for IamConfig {
                 "Role for ECS task execution - allows pulling images, writing logs, reading parameters".to_owned(),
             parameter_policy: "ParameterStoreAccess".to_owned(),
             infrastructure_role: "ecsInfrastructureRole".to_owned(),
+            execution_statements: Vec::new(),
+            permissions_boundary: None,
             github: None,
         }
     }
@@ -171,6 +173,7 @@ impl Default for Service {
             path: None,
             priority: None,
             task_role: None,
+            policy: Vec::new(),
             log_group: None,
             environment: BTreeMap::new(),
             secrets: BTreeMap::new(),

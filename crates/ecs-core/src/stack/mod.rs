@@ -115,9 +115,52 @@ pub struct IamConfig {
     pub parameter_policy: String,
     /// Name of the role with which ECS shifts traffic, made when a service's deployment strategy does
     pub infrastructure_role: String,
+    /// What ECS itself may do beside pulling images, writing logs and reading the services' secrets
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub execution_statements: Vec<Statement>,
+    /// ARN of the managed policy that limits every role of the stack
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permissions_boundary: Option<String>,
     /// Role with which GitHub Actions may deploy this stack
     #[serde(skip_serializing_if = "Option::is_none")]
     pub github: Option<Github>,
+}
+
+/// Describes one statement of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Statement {
+    /// Whether it allows or denies
+    #[serde(default)]
+    pub effect: Effect,
+    /// Actions, such as `s3:GetObject`
+    pub actions: Vec<String>,
+    /// ARNs of what they may be done to
+    pub resources: Vec<String>,
+    /// Conditions, as IAM writes them: `{ StringEquals = { "aws:RequestedRegion" = "eu-west-1" } }`
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub conditions: BTreeMap<String, BTreeMap<String, OneOrMore>>,
+}
+
+/// Says what a statement of a policy does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// It allows
+    #[default]
+    Allow,
+    /// It denies, whatever else allows
+    Deny,
+}
+
+/// A text, or a list of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMore {
+    /// One
+    One(String),
+    /// Any of several
+    More(Vec<String>),
 }
 
 /// Describes who at GitHub may deploy, and as which role.
@@ -380,6 +423,9 @@ pub struct Service {
     /// Task role (default: the key and `TaskRole`)
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_role: Option<String>,
+    /// What the containers may do in the account: statements of the task role's inline policy
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policy: Vec<Statement>,
     /// Log group (default: `/ecs/` and the key)
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_group: Option<String>,

@@ -5,6 +5,7 @@ mod database;
 mod names;
 mod network;
 mod parameters;
+mod policies;
 mod services;
 
 use std::fmt::Write as _;
@@ -71,6 +72,7 @@ pub fn check(stack: &Stack, region: Option<&str>) -> Vec<Mistake> {
     database::check(stack, &mut found);
     parameters::check(stack, region, &mut found);
     services::check(stack, &mut found);
+    policies::check(stack, &mut found);
     containers::check(stack, &mut found);
     found
 }

@@ -708,3 +708,43 @@ fn containers_fit_into_their_task_and_do_not_wait_in_a_circle() {
         assert_eq!(found.into_iter().map(place).collect::<Vec<_>>(), *expected, "{patch}");
     }
 }
+
+#[test]
+fn a_statement_names_actions_and_resources_and_a_boundary_is_a_policy() {
+    let one = |statement: Value| json!({"services": {"backend": {"policy": [statement]}}});
+    let place = "services.backend.policy.0";
+    let fine = json!({"actions": ["s3:Get*", "*"], "resources": ["*", "arn:aws:s3:::b/${aws:username}/*"]});
+    assert_eq!(mistakes(&one(fine)), [""; 0]);
+    let rows = [
+        (json!({"actions": [], "resources": ["*"]}), "actions: a statement needs an action"),
+        (json!({"actions": ["s3:*"], "resources": []}), "resources: a statement needs a resource"),
+        (
+            json!({"actions": ["GetObject"], "resources": ["*"]}),
+            "actions.0: `GetObject` is not an action (write it like `s3:GetObject`)",
+        ),
+        (
+            json!({"actions": ["s3:*"], "resources": ["bucket"]}),
+            "resources.0: `bucket` is not an ARN (write it like `arn:aws:s3:::bucket/*`)",
+        ),
+        (
+            json!({"actions": ["s3:*"], "resources": ["*"], "conditions": {"Bool": {}}}),
+            "conditions.Bool: the condition `Bool` says nothing (write it like `{ StringEquals = { \"aws:RequestedRegion\" = \"eu-west-1\" } }`)",
+        ),
+    ];
+    for (statement, wrong) in rows {
+        assert_eq!(mistakes(&one(statement)), [format!("{place}.{wrong}")]);
+    }
+    let statements = json!({"iam": {"execution_statements": [{"actions": ["x"], "resources": ["*"]}]}});
+    let wrong = "iam.execution_statements.0.actions.0: `x` is not an action (write it like `s3:GetObject`)";
+    assert_eq!(mistakes(&statements), [wrong]);
+    let boundary = |arn: &str| mistakes(&json!({"iam": {"permissions_boundary": arn}}));
+    for arn in ["arn:aws:iam::123456789012:policy/path/limit", "arn:aws:iam::aws:policy/PowerUserAccess"] {
+        assert_eq!(boundary(arn), [""; 0], "{arn}");
+    }
+    assert_eq!(
+        boundary("limit"),
+        [
+            "iam.permissions_boundary: `limit` is not the ARN of a managed policy (write `arn:aws:iam::ACCOUNT:policy/NAME`)"
+        ]
+    );
+}
