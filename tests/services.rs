@@ -226,3 +226,40 @@ async fn roles_may_do_what_the_file_says_within_its_boundary() {
     assert_eq!(role(&bound, "webTaskRole")["boundary"], boundary);
     assert_gone(&cloud, &with(&policies)).await;
 }
+
+#[tokio::test]
+async fn a_task_definition_is_written_for_ci_and_registers_again() {
+    let cloud = Cloud::start().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("service.latest.json");
+    let line = |verb: &str| {
+        let before = TOOLS[1..6].iter().map(|tool| format!("{tool} {verb} | ")).collect::<String>();
+        let flag = format!("--write-task-definition {}", file.display());
+        format!("ecs-net {verb} {SERVICES} < /dev/null | {before}ecs-svc {verb} {flag}")
+    };
+    cloud.shell(&line("plan")).await.ok();
+    assert!(!file.exists(), "a plan writes nothing");
+    cloud.shell(&line("")).await.ok();
+    let written = std::fs::read_to_string(&file).expect("a file");
+    let definition: Value = serde_json::from_str(&written).expect("JSON");
+    assert_eq!(definition["family"], "web-definition");
+    let web = item(&definition["containerDefinitions"], "name", "web");
+    let url = "arn:aws:ssm:us-east-1:123456789012:parameter/services/web/URL";
+    assert_eq!(web["secrets"], json!([{"name": "URL", "valueFrom": url}]));
+
+    // CI fills in the image and registers it; what comes of it is the stack's.
+    let ci = "import boto3, json, sys; definition = json.load(open(sys.argv[1])); \
+              definition['containerDefinitions'][0]['image'] = 'filled-in:1'; \
+              print(boto3.client('ecs').register_task_definition(**definition)['taskDefinition']['revision'])";
+    let registered =
+        cloud.run(&python().display().to_string(), &["-c", ci, &file.display().to_string()], "").await.ok();
+    assert_eq!(registered.stdout.trim(), "2");
+    cloud.take_calls();
+    cloud.shell(&line("")).await.ok();
+    assert_eq!(cloud.take_writes(), [""; 0]);
+
+    let refused = cloud
+        .run("ecs-svc", &["--write-task-definition", "api=x.json", "--stack", "tests/stacks/services.toml"], "")
+        .await;
+    assert!(refused.code == 2 && refused.stderr.contains("the stack has no service `api`"), "{refused:?}");
+}
