@@ -32,6 +32,9 @@ pub struct Net {
     pub public_subnet_ids: Vec<SubnetId>,
     /// Private subnets, in the order of the zones
     pub private_subnet_ids: Vec<SubnetId>,
+    /// Subnets for a database, without a way out, in the order of the zones; none where the stack has no such tier
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub database_subnet_ids: Vec<SubnetId>,
     /// Internet gateway
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub internet_gateway_id: Option<InternetGatewayId>,
@@ -41,6 +44,9 @@ pub struct Net {
     /// Route tables of the private subnets, in the order of the zones
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub private_route_table_ids: Vec<RouteTableId>,
+    /// Route tables of the database subnets, in the order of the zones
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub database_route_table_ids: Vec<RouteTableId>,
     /// The stack whose ecs-net made it; none for a network that somebody else made, which is checked before use
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack: Option<String>,
@@ -52,7 +58,7 @@ pub struct Net {
 /// The way out of the private subnets: `egress`, written when it works.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Egress {
-    /// NAT gateways, available and routed to, in the order of the zones
+    /// NAT gateways, available and routed to, in the order of the zones: one each, one for all, or none
     pub nat_gateway_ids: Vec<NatGatewayId>,
 }
 
@@ -170,9 +176,11 @@ impl Member for Net {
             vpc_id: VpcId::planned("unknown"),
             public_subnet_ids: Vec::new(),
             private_subnet_ids: Vec::new(),
+            database_subnet_ids: Vec::new(),
             internet_gateway_id: None,
             public_route_table_id: None,
             private_route_table_ids: Vec::new(),
+            database_route_table_ids: Vec::new(),
             stack: None,
             new: false,
         }

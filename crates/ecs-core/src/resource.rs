@@ -147,6 +147,8 @@ pub enum Means {
     Refuse(String),
     /// Somebody else put it there: reported, and removed only with `--prune`.
     Foreign,
+    /// The stack once needed it: reported, and removed only with `--prune`.
+    Former,
 }
 
 impl Change {
@@ -169,6 +171,11 @@ impl Change {
     /// Makes a difference that somebody else has brought in.
     pub fn foreign(field: &'static str, what: impl Into<String>) -> Self {
         Self { field, from: what.into(), to: String::new(), means: Means::Foreign }
+    }
+
+    /// Makes a difference that an earlier run of this stack has left: the stack no longer needs it.
+    pub fn former(field: &'static str, what: impl Into<String>) -> Self {
+        Self { means: Means::Former, ..Self::foreign(field, what) }
     }
 }
 

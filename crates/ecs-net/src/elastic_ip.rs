@@ -8,13 +8,29 @@ use ecs_aws::{Answer as _, present};
 use ecs_core::id::AllocationId;
 use ecs_core::{Identity, Kind, Listing, Owner, Resource, Result, Stack, tag};
 
-use crate::{Ec2, LAYER, ec2};
+use crate::{Ec2, ec2, nat_gateway};
+
+/// The stack's elastic IPs, listed once for all of them.
+pub type List = Rc<Listing<Vec<Address>>>;
+
+/// Returns the elastic IPs of a stack.
+///
+/// # Errors
+/// Any refusal by EC2.
+pub async fn addresses(ec2: &Ec2, stack: &str, list: &List) -> Result<Rc<Vec<Address>>> {
+    list.get(async || {
+        let ours = ec2::filter(format!("tag:{}", tag::STACK), stack);
+        let reply = ec2.read.describe_addresses().filters(ours).send().await;
+        Ok(reply.answer("ec2:DescribeAddresses")?.addresses.unwrap_or_default())
+    })
+    .await
+}
 
 /// An elastic IP.
 #[derive(Debug)]
 pub struct ElasticIp {
     identity: Identity,
-    list: Rc<Listing<Vec<Address>>>,
+    list: List,
 }
 
 /// What EC2 says the elastic IP is.
@@ -29,9 +45,8 @@ pub struct Live {
 
 impl ElasticIp {
     /// Makes the elastic IP of a zone's NAT gateway.
-    pub fn new(stack: &Stack, zone: &str, list: &Rc<Listing<Vec<Address>>>) -> Self {
-        let identity = Identity::new(&stack.name, LAYER, format!("{}-nat-{zone}", stack.name));
-        Self { identity, list: Rc::clone(list) }
+    pub fn new(stack: &Stack, zone: &str, list: &List) -> Self {
+        Self { identity: nat_gateway::identity(stack, zone), list: Rc::clone(list) }
     }
 }
 
@@ -68,12 +83,7 @@ impl Resource for ElasticIp {
     }
 
     async fn find(&self, ec2: &Ec2) -> Result<Option<Live>> {
-        let list = self.list.get(async || {
-            let ours = ec2::filter(format!("tag:{}", tag::STACK), &self.identity.stack);
-            let reply = ec2.read.describe_addresses().filters(ours).send().await;
-            Ok(reply.answer("ec2:DescribeAddresses")?.addresses.unwrap_or_default())
-        });
-        let list = list.await?;
+        let list = addresses(ec2, &self.identity.stack, &self.list).await?;
         let mut ours: Vec<_> = list.iter().filter(|address| ec2::is(&self.identity, address.tags())).collect();
         // The one in use, or else all runs choose the same one.
         ours.sort_by_key(|address| (address.association_id().is_none(), address.allocation_id()));

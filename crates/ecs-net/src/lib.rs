@@ -1,8 +1,9 @@
-//! The network layer: VPC, internet gateway, subnets, route tables, and a NAT gateway per zone.
+//! The network layer: VPC, internet gateway, subnets, route tables, and NAT gateways.
 
 mod claim;
 mod ec2;
 mod elastic_ip;
+mod former;
 mod internet_gateway;
 mod nat_gateway;
 mod route_table;
@@ -14,17 +15,18 @@ use std::rc::Rc;
 use aws_sdk_ec2::Client;
 use ecs_aws::{Api, Session};
 use ecs_core::member::{self, Egress};
-use ecs_core::stack::SubnetPlan;
+use ecs_core::stack::{SubnetPlan, Tier};
 use ecs_core::tool::Tool;
-use ecs_core::{All as _, Listing, Result, Run, Stack};
+use ecs_core::{All as _, Held, Identity, Listing, Result, Run, Stack};
 use futures::future::join_all;
 use futures::join;
 use serde_json::{Value, json};
 
 use crate::elastic_ip::ElasticIp;
+use crate::former::{Former, Lists};
 use crate::internet_gateway::{Attachment, InternetGateway};
 use crate::nat_gateway::NatGateway;
-use crate::route_table::{Association, Route, RouteTable, Target};
+use crate::route_table::{Association, NoRoute, Route, RouteTable, Target};
 use crate::subnet::Subnet;
 use crate::vpc::{DnsHostnames, Vpc};
 
@@ -117,72 +119,135 @@ impl Tool for Net {
         let ec2 = session.api(Client::new);
         let region = stack.region.as_deref().unwrap_or_default();
         let zones = stack.zones(region);
-        let subnets = stack.subnets(region);
+        let subnets = subnet_plans(run, stack, region);
+        let nat_zones = if run.destroys() { 0..zones.len() } else { stack.net.nat_zones() };
+        let database_zones = if run.destroys() || stack.net.database_subnets { zones.as_slice() } else { &[] };
 
         // None of these needs another: the first round of calls.
-        let addresses = Rc::new(Listing::default());
+        let address_list = Rc::new(Listing::default());
+        let with_nat = zones[nat_zones.clone()].iter();
         let (vpc, gateway, addresses) = join!(
             run.ensure(&ec2, Vpc::new(stack)),
             run.ensure(&ec2, InternetGateway::new(stack)),
-            join_all(zones.iter().map(|zone| run.ensure(&ec2, ElasticIp::new(stack, zone, &addresses)))),
+            join_all(with_nat.map(|zone| run.ensure(&ec2, ElasticIp::new(stack, zone, &address_list)))),
         );
         let (vpc, gateway, addresses) = (vpc, gateway, addresses.all()).all()?;
 
         let (subnet_list, table_list) = (subnet::listing(&vpc), route_table::listing(&vpc));
         let attachment = Attachment::new(&gateway, &vpc, stack)?;
-        let (dns, attachment, made, public_table, private_tables) = join!(
+        let tables_of = |tier: Tier, zones: &[String]| {
+            let table = |zone: &String| RouteTable::of_zone(stack, &vpc, (tier, zone), &table_list);
+            join_all(zones.iter().map(|zone| run.ensure(&ec2, table(zone))).collect::<Vec<_>>())
+        };
+        let (dns, attachment, made, public_table, private_tables, database_tables) = join!(
             DnsHostnames::ensure(run, &ec2, &vpc, stack),
             run.ensure(&ec2, attachment),
             join_all(subnets.iter().map(|plan| run.ensure(&ec2, Subnet::new(stack, &vpc, plan, &subnet_list)))),
             run.ensure(&ec2, RouteTable::public(stack, &vpc, &table_list)),
-            join_all(zones.iter().map(|zone| run.ensure(&ec2, RouteTable::private(stack, &vpc, zone, &table_list)))),
+            tables_of(Tier::Private, &zones),
+            tables_of(Tier::Database, database_zones),
         );
-        let (_, gateway, subnet_ids, public_table, private_tables) =
-            (dns, attachment, made.all(), public_table, private_tables.all()).all()?;
-        let ids_of = |public: bool| -> Vec<_> {
+        let (_, gateway, subnet_ids, public_table, private_tables, database_tables) =
+            (dns, attachment, made.all(), public_table, private_tables.all(), database_tables.all()).all()?;
+        let ids_of = |tier: Tier| -> Vec<_> {
             let pairs = subnets.iter().zip(&subnet_ids);
-            pairs.filter(|(plan, _)| plan.public == public).map(|(_, live)| live.id.clone()).collect()
+            pairs.filter(|(plan, _)| plan.tier == tier).map(|(_, live)| live.id.clone()).collect()
         };
-        let (public, private) = (ids_of(true), ids_of(false));
+        let ids_of_tables = |tables: &[Held<RouteTable>]| tables.iter().map(|table| table.id.clone()).collect();
+        let public = ids_of(Tier::Public);
         run.publish(&member::Net {
             vpc_id: vpc.id.clone(),
             public_subnet_ids: public.clone(),
-            private_subnet_ids: private.clone(),
+            private_subnet_ids: ids_of(Tier::Private),
+            database_subnet_ids: ids_of(Tier::Database),
             internet_gateway_id: Some((*gateway).clone()),
             public_route_table_id: Some(public_table.id.clone()),
-            private_route_table_ids: private_tables.iter().map(|table| table.id.clone()).collect(),
+            private_route_table_ids: ids_of_tables(&private_tables),
+            database_route_table_ids: ids_of_tables(&database_tables),
             stack: Some(stack.name.clone()),
             new: vpc.is_new(),
         })?;
 
         // From here on it is about the ways out; the other tools are at work already.
         let nat_list = nat_gateway::listing(&vpc);
-        let one_zone = async |index: usize| {
-            let (zone, table) = (&zones[index], &private_tables[index]);
-            let nat = NatGateway::new(stack, zone, &public[index], &addresses[index], (&nat_list, run.destroys()));
+        let one_gateway = async |place: usize| {
+            let (zone, subnet, address) = (&zones[place], &public[place], &addresses[place]);
+            let nat = NatGateway::new(stack, zone, subnet, address, (&nat_list, run.destroys()));
             let nat = run.ensure(&ec2, nat).await?;
-            let route = Route::new(table, Target::NatGateway(nat.id.clone()));
-            let (route, ready) = join!(run.ensure(&ec2, route), run.ready(&ec2, &nat));
-            let (_, nat) = (route, ready).all()?;
+            let routes = |new: bool| {
+                let served =
+                    private_tables.iter().enumerate().filter(|(index, _)| nat_zones.len() == 1 || *index == place);
+                let tables = served.map(|(_, table)| table).filter(|table| table.is_new() == new);
+                let routes = tables.map(|table| Route::new(table, Target::NatGateway(nat.id.clone())));
+                join_all(routes.map(|route| run.ensure(&ec2, route)).collect::<Vec<_>>())
+            };
+            // Where traffic may flow already, its route leads to another gateway until this one takes it.
+            let (made, ready) = join!(routes(true), run.ready(&ec2, &nat));
+            let (_, nat) = (made.all(), ready).all()?;
+            routes(false).await.all()?;
             Ok(nat.id)
         };
         let associations = subnets.iter().zip(&subnet_ids).map(|(plan, subnet)| {
-            let table = if plan.public { &public_table } else { &private_tables[zone_index(&zones, plan)] };
+            let place = zones.iter().position(|zone| *zone == plan.zone).unwrap_or_default();
+            let table = match plan.tier {
+                Tier::Public => &public_table,
+                Tier::Private => &private_tables[place],
+                Tier::Database => &database_tables[place],
+            };
             run.ensure(&ec2, Association::new(table, subnet, &plan.name))
         });
         let (internet, associations, nat_gateways) = join!(
             run.ensure(&ec2, Route::new(&public_table, Target::InternetGateway((*gateway).clone()))),
             join_all(associations),
-            join_all((0..zones.len()).map(one_zone)),
+            join_all(nat_zones.clone().map(one_gateway)),
         );
         let (_, _, nat_gateway_ids) = (internet, associations.all(), nat_gateways.all()).all()?;
-        run.publish(&Egress { nat_gateway_ids })
+        if run.destroys() {
+            return Ok(());
+        }
+        let closed = if nat_zones.is_empty() { private_tables.as_slice() } else { &[] };
+        let closed = closed.iter().chain(&database_tables).map(|table| NoRoute::ensure(run, &ec2, table));
+        join_all(closed).await.all()?;
+        run.publish(&Egress { nat_gateway_ids })?;
+
+        // What is no longer needed goes when nothing leads to it any more. Nothing can be left in a new VPC.
+        if vpc.is_new() || vpc.id.is_planned() {
+            return Ok(());
+        }
+        let lists = Lists { addresses: address_list, nat_gateways: nat_list, tables: table_list, subnets: subnet_list };
+        let former = |kind: former::Kind, names: Vec<Identity>| {
+            Former::new(kind, (&vpc.id, &stack.vpc_name()), names, &lists).ensure(run, &ec2)
+        };
+        let without_nat = || zones[nat_zones.end..].iter().map(|zone| nat_gateway::identity(stack, zone)).collect();
+        let without_database = || {
+            let zones = if stack.net.database_subnets { &[] } else { zones.as_slice() };
+            zones.iter().map(|zone| route_table::zone_identity(stack, Tier::Database, zone)).collect()
+        };
+        let ways_out = async {
+            former(former::Kind::NatGateway, without_nat()).await?;
+            former(former::Kind::ElasticIp, without_nat()).await
+        };
+        let tier = async {
+            former(former::Kind::RouteTable, without_database()).await?;
+            former(former::Kind::Subnet, without_database()).await
+        };
+        let both = join!(ways_out, tier);
+        both.all().map(drop)
     }
 }
 
-/// Returns the place of a subnet's zone among the zones.
-fn zone_index(zones: &[String], plan: &SubnetPlan) -> usize {
-    zones.iter().position(|zone| *zone == plan.zone).unwrap_or_default()
+/// Returns the subnets; a destroy looks for those as well that an earlier stack file may have asked for.
+fn subnet_plans(run: &Run<'_>, stack: &Stack, region: &str) -> Vec<SubnetPlan> {
+    let mut plans = stack.subnets(region);
+    if run.destroys() && !stack.net.database_subnets {
+        plans.extend(stack.zones(region).into_iter().map(|zone| SubnetPlan {
+            name: stack.subnet_name(Tier::Database, &zone),
+            zone,
+            cidr: None,
+            tier: Tier::Database,
+        }));
+    }
+    plans
 }
 
 /// The client of EC2.

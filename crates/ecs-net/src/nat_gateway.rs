@@ -1,4 +1,4 @@
-//! The NAT gateway of one zone.
+//! The NAT gateways: one in each zone that has one.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -18,6 +18,24 @@ pub type List = Rc<Listing<Vec<Described>>>;
 /// Makes the list of the stack's NAT gateways: known to be empty when the VPC is new.
 pub fn listing(vpc: &Held<Vpc>) -> List {
     Rc::new(if vpc.is_new() || vpc.id.is_planned() { Listing::known(Vec::new()) } else { Listing::default() })
+}
+
+/// Returns the NAT gateways of a stack, those that are deleted and still listed among them.
+///
+/// # Errors
+/// Any refusal by EC2.
+pub async fn gateways(ec2: &Ec2, stack: &str, list: &List) -> Result<Rc<Vec<Described>>> {
+    list.get(async || {
+        let ours = ec2::filter(format!("tag:{}", tag::STACK), stack);
+        let all = ec2.read.describe_nat_gateways().filter(ours).into_paginator().items().send();
+        all.collect::<Result<Vec<_>, _>>().await.answer("ec2:DescribeNatGateways")
+    })
+    .await
+}
+
+/// Returns the identity of a zone's NAT gateway, and of its elastic IP.
+pub fn identity(stack: &Stack, zone: &str) -> Identity {
+    Identity::new(&stack.name, LAYER, format!("{}-nat-{zone}", stack.name))
 }
 
 /// A public NAT gateway with an elastic IP.
@@ -60,7 +78,7 @@ impl NatGateway {
         (list, destroys): (&List, bool),
     ) -> Self {
         Self {
-            identity: Identity::new(&stack.name, LAYER, format!("{}-nat-{zone}", stack.name)),
+            identity: identity(stack, zone),
             subnet: subnet.clone(),
             addresses: [&address.id].into_iter().chain(&address.namesakes).cloned().collect(),
             released: RefCell::default(),
@@ -125,12 +143,7 @@ impl Resource for NatGateway {
     /// A `deleted` one is absent: EC2 lists it for about an hour. One that is `failed` or `deleting` is too, unless this
     /// run made it or is to delete it: it can never work, and EC2 takes an hour to delete a failed one by itself.
     async fn find(&self, ec2: &Ec2) -> Result<Option<Live>> {
-        let list = self.list.get(async || {
-            let ours = ec2::filter(format!("tag:{}", tag::STACK), &self.identity.stack);
-            let all = ec2.read.describe_nat_gateways().filter(ours).into_paginator().items().send();
-            all.collect::<Result<Vec<_>, _>>().await.answer("ec2:DescribeNatGateways")
-        });
-        let list = list.await?;
+        let list = gateways(ec2, &self.identity.stack, &self.list).await?;
         let ours = list.iter().filter(|gateway| ec2::is(&self.identity, gateway.tags()));
         let (dead, ours): (Vec<_>, Vec<_>) =
             ours.partition(|gateway| gateway.state() == Some(&NatGatewayState::Deleted));

@@ -7,7 +7,8 @@ use std::time::Duration;
 use aws_sdk_ec2::types::{ResourceType, RouteTable as Described, Tag};
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::{InternetGatewayId, NatGatewayId, RouteTableId, SubnetId, VpcId};
-use ecs_core::{Change, Error, Held, Identity, Kind, Listing, Owner, Resource, Result, Stack};
+use ecs_core::stack::Tier;
+use ecs_core::{Change, Error, Held, Identity, Kind, Listing, Owner, Resource, Result, Run, Stack};
 
 use crate::claim::{Claim, claim};
 use crate::vpc::Vpc;
@@ -32,7 +33,16 @@ pub fn public_identity(stack: &Stack) -> Identity {
     Identity::new(&stack.name, LAYER, format!("{}-public", stack.name))
 }
 
-async fn tables(ec2: &Ec2, vpc: &VpcId, list: &List) -> Result<Rc<Vec<Described>>> {
+/// Returns the identity of the route table of a zone's private or database subnet, which has the subnet's name.
+pub fn zone_identity(stack: &Stack, tier: Tier, zone: &str) -> Identity {
+    Identity::new(&stack.name, LAYER, stack.subnet_name(tier, zone))
+}
+
+/// Returns the route tables of a VPC.
+///
+/// # Errors
+/// Any refusal by EC2.
+pub async fn tables(ec2: &Ec2, vpc: &VpcId, list: &List) -> Result<Rc<Vec<Described>>> {
     list.get(async || {
         let all = ec2.read.describe_route_tables().filters(ec2::filter("vpc-id", vpc.as_str()));
         all.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await.answer("ec2:DescribeRouteTables")
@@ -68,9 +78,9 @@ impl RouteTable {
         Self { identity, vpc: vpc.id.clone(), claims, list: Rc::clone(list) }
     }
 
-    /// Makes the route table of a zone's private subnets.
-    pub fn private(stack: &Stack, vpc: &Held<Vpc>, zone: &str, list: &List) -> Self {
-        let identity = Identity::new(&stack.name, LAYER, format!("{}-private-{zone}", stack.name));
+    /// Makes the route table of a zone's private or database subnet.
+    pub fn of_zone(stack: &Stack, vpc: &Held<Vpc>, (tier, zone): (Tier, &str), list: &List) -> Self {
+        let identity = zone_identity(stack, tier, zone);
         Self { identity, vpc: vpc.id.clone(), claims: None, list: Rc::clone(list) }
     }
 
@@ -208,14 +218,7 @@ impl Resource for Route {
     }
 
     async fn find(&self, ec2: &Ec2) -> Result<Option<String>> {
-        let tables = tables(ec2, &self.table.vpc, &self.table.list).await?;
-        let table = tables.iter().find(|table| table.route_table_id() == Some(self.table.id.as_str()));
-        let route = table
-            .and_then(|table| table.routes().iter().find(|route| route.destination_cidr_block() == Some(EVERYWHERE)));
-        Ok(route.map(|route| {
-            let target = route.nat_gateway_id().or(route.gateway_id()).or(route.network_interface_id());
-            target.unwrap_or("something else").to_owned()
-        }))
+        default_route(ec2, &self.table).await
     }
 
     async fn create(&self, ec2: &Ec2) -> Result<String> {
@@ -243,9 +246,7 @@ impl Resource for Route {
     }
 
     async fn delete(&self, ec2: &Ec2, _live: &String) -> Result<()> {
-        let call = ec2.write.delete_route().route_table_id(self.table.id.as_str()).destination_cidr_block(EVERYWHERE);
-        call.send().await.answer("ec2:DeleteRoute")?;
-        Ok(())
+        delete_default_route(ec2, &self.table).await
     }
 
     fn owner(&self, _live: &String) -> Owner {
@@ -254,6 +255,106 @@ impl Resource for Route {
     }
 
     async fn adopt(&self, _ec2: &Ec2, _live: &String) -> Result<()> {
+        Ok(())
+    }
+
+    fn forget(&self) {
+        self.table.list.forget();
+    }
+}
+
+/// Returns what a table's default route leads to.
+async fn default_route(ec2: &Ec2, table: &Live) -> Result<Option<String>> {
+    let tables = tables(ec2, &table.vpc, &table.list).await?;
+    let table = tables.iter().find(|other| other.route_table_id() == Some(table.id.as_str()));
+    let route =
+        table.and_then(|table| table.routes().iter().find(|to| to.destination_cidr_block() == Some(EVERYWHERE)));
+    Ok(route.map(|route| {
+        let target = route.nat_gateway_id().or(route.gateway_id()).or(route.network_interface_id());
+        let target = target.or(route.transit_gateway_id()).or(route.vpc_peering_connection_id());
+        target.unwrap_or("something else").to_owned()
+    }))
+}
+
+async fn delete_default_route(ec2: &Ec2, table: &Live) -> Result<()> {
+    let call = ec2.write.delete_route().route_table_id(table.id.as_str()).destination_cidr_block(EVERYWHERE);
+    call.send().await.answer("ec2:DeleteRoute")?;
+    Ok(())
+}
+
+/// The absence of a default route, where the subnets are to have no way out.
+///
+/// A route to a NAT gateway is this tool's own from before, and goes. One that leads elsewhere, to a transit gateway say,
+/// is somebody's way out of a network without gateways of its own.
+#[derive(Debug)]
+pub struct NoRoute {
+    table: Live,
+}
+
+impl NoRoute {
+    /// Takes the default route of a table away; says nothing where there is none.
+    ///
+    /// # Errors
+    /// Any refusal by EC2.
+    pub async fn ensure(run: &Run<'_>, ec2: &Ec2, table: &Held<RouteTable>) -> Result<()> {
+        if default_route(ec2, table).await?.is_some() {
+            run.ensure(ec2, Self { table: (**table).clone() }).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Resource for NoRoute {
+    type Api = Ec2;
+    /// The id of what a route leads to, if there is one.
+    type Live = Option<String>;
+    const KIND: &'static str = "default route of";
+    const PATIENCE: Duration = AT_ONCE;
+
+    fn name(&self) -> String {
+        self.table.name.clone()
+    }
+
+    fn id(&self, live: &Option<String>) -> String {
+        live.as_ref().map_or_else(|| "none".to_owned(), |target| format!("to {target}"))
+    }
+
+    fn planned(&self) -> Option<String> {
+        None
+    }
+
+    async fn find(&self, ec2: &Ec2) -> Result<Option<Option<String>>> {
+        default_route(ec2, &self.table).await.map(Some)
+    }
+
+    /// Makes nothing: none is wanted.
+    async fn create(&self, _ec2: &Ec2) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn diff(&self, live: &Option<String>) -> Vec<Change> {
+        let change = live.as_ref().map(|target| match target {
+            ours if ours.starts_with("nat-") => Change::update("target", ours, ""),
+            other => Change::foreign("target", other),
+        });
+        change.into_iter().collect()
+    }
+
+    async fn update(&self, ec2: &Ec2, _live: &Option<String>, _changes: &[Change]) -> Result<()> {
+        delete_default_route(ec2, &self.table).await
+    }
+
+    async fn delete(&self, _ec2: &Ec2, _live: &Option<String>) -> Result<()> {
+        // It goes with its table.
+        Ok(())
+    }
+
+    fn owner(&self, _live: &Option<String>) -> Owner {
+        // The route table's owner was settled before.
+        Owner::Ours
+    }
+
+    async fn adopt(&self, _ec2: &Ec2, _live: &Option<String>) -> Result<()> {
         Ok(())
     }
 
@@ -353,5 +454,27 @@ impl Resource for Association {
 
     fn forget(&self) {
         self.table.list.forget();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_without_a_way_out_loses_our_route_and_keeps_somebody_elses() {
+        let table = Live {
+            id: "rtb-1".into(),
+            name: "prod-private-a".to_owned(),
+            vpc: "vpc-1".into(),
+            list: Rc::default(),
+            tags: Vec::new(),
+        };
+        let none = NoRoute { table };
+        assert_eq!(none.diff(&None), []);
+        assert_eq!(none.diff(&Some("nat-1".to_owned())), [Change::update("target", "nat-1", "")]);
+        for other in ["tgw-1", "eni-1", "pcx-1", "igw-1", "something else"] {
+            assert_eq!(none.diff(&Some(other.to_owned())), [Change::foreign("target", other)]);
+        }
     }
 }

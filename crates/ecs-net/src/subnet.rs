@@ -20,6 +20,18 @@ pub fn listing(vpc: &Held<Vpc>) -> List {
     Rc::new(if vpc.is_new() || vpc.id.is_planned() { Listing::known(Vec::new()) } else { Listing::default() })
 }
 
+/// Returns the subnets of a VPC.
+///
+/// # Errors
+/// Any refusal by EC2.
+pub async fn subnets(ec2: &Ec2, vpc: &VpcId, list: &List) -> Result<Rc<Vec<Described>>> {
+    list.get(async || {
+        let all = ec2.read.describe_subnets().filters(ec2::filter("vpc-id", vpc.as_str()));
+        all.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await.answer("ec2:DescribeSubnets")
+    })
+    .await
+}
+
 /// A subnet with one IPv4 range in one zone.
 #[derive(Debug)]
 pub struct Subnet {
@@ -47,7 +59,8 @@ impl Subnet {
             identity: Identity::new(&stack.name, LAYER, &plan.name),
             vpc: vpc.id.clone(),
             zone: plan.zone.clone(),
-            cidr: plan.cidr.to_string(),
+            // No subnet has an empty range: one that is only looked for is found by its name alone.
+            cidr: plan.cidr.map(|cidr| cidr.to_string()).unwrap_or_default(),
             list: Rc::clone(list),
         }
     }
@@ -80,11 +93,7 @@ impl Resource for Subnet {
 
     /// Returns the subnet of that name, or else the one that has the range: another with it could not be made.
     async fn find(&self, ec2: &Ec2) -> Result<Option<Live>> {
-        let list = self.list.get(async || {
-            let all = ec2.read.describe_subnets().filters(ec2::filter("vpc-id", self.vpc.as_str()));
-            all.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await.answer("ec2:DescribeSubnets")
-        });
-        let list = list.await?;
+        let list = subnets(ec2, &self.vpc, &self.list).await?;
         let named = list.iter().find(|subnet| ec2::is(&self.identity, subnet.tags()));
         let subnet = named.or_else(|| list.iter().find(|subnet| subnet.cidr_block() == Some(&self.cidr)));
         Ok(subnet.map(|subnet| Live {

@@ -459,7 +459,13 @@ impl<'a> Run<'a> {
         for change in resource.diff(live) {
             match &change.means {
                 Means::Update => wanted.push(change),
-                Means::Foreign if self.wishes.prune => wanted.push(change),
+                Means::Foreign | Means::Former if self.wishes.prune => wanted.push(change),
+                Means::Former => self.console.warn(&format!(
+                    "{}: {} {} is no longer needed: left alone (--prune removes it)",
+                    label(resource),
+                    change.field,
+                    change.from
+                )),
                 Means::Foreign => self.console.warn(&format!(
                     "{}: somebody else has added {} {}: left alone (--prune removes it)",
                     label(resource),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Alarms, AlbConfig, Architecture, ClusterConfig, ContainerInsights, DbConfig, EcrConfig, IamConfig, NetConfig,
+    Alarms, AlbConfig, Architecture, ClusterConfig, ContainerInsights, DbConfig, EcrConfig, IamConfig, Nat, NetConfig,
     Parameter, PasswordStore, Service, SgConfig, Spot, Stack, TagMutability, TypedParameter,
 };
 use ipnet::Ipv4Net;
@@ -70,6 +70,9 @@ impl Default for NetConfig {
             zones: vec!["a".to_owned(), "b".to_owned()],
             public_cidrs: None,
             private_cidrs: None,
+            database_subnets: false,
+            database_cidrs: None,
+            nat: Nat::PerZone,
         }
     }
 }

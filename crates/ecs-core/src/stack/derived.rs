@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{
-    Alarms, CheckCommand, Github, HealthCheck, NetConfig, Parameter, ParameterLayer, Service, Stack, Strategy,
+    Alarms, CheckCommand, Github, HealthCheck, Nat, NetConfig, Parameter, ParameterLayer, Service, Stack, Strategy,
 };
 use ipnet::Ipv4Net;
 use sha2::{Digest as _, Sha256};
@@ -68,14 +68,39 @@ pub(super) fn minutes(text: &str) -> Option<i32> {
 /// One subnet as it is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubnetPlan {
-    /// Name tag, `STACK-public-ZONE` or `STACK-private-ZONE`
+    /// Name tag, `STACK-TIER-ZONE`
     pub name: String,
     /// Full name of the availability zone
     pub zone: String,
-    /// IPv4 range
-    pub cidr: Ipv4Net,
-    /// Whether it routes to the internet gateway
-    pub public: bool,
+    /// IPv4 range; none for one that is only looked for
+    pub cidr: Option<Ipv4Net>,
+    /// Which of its zone's subnets it is
+    pub tier: Tier,
+}
+
+/// Tells the subnets of a zone apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    /// Routes to the internet gateway
+    Public,
+    /// Routes to a NAT gateway, if to anything
+    Private,
+    /// Routes nowhere
+    Database,
+}
+
+impl Tier {
+    /// All tiers, in the order of their ranges.
+    pub const ALL: [Self; 3] = [Self::Public, Self::Private, Self::Database];
+
+    /// Returns its name, as it stands in the names of subnets and route tables and in the stack file's keys.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Private => "private",
+            Self::Database => "database",
+        }
+    }
 }
 
 impl Stack {
@@ -98,21 +123,26 @@ impl Stack {
             .collect()
     }
 
-    /// Returns the subnets: all public ones in the order of the zones, then all private ones.
+    /// Returns the subnets, one tier after the other, each in the order of the zones.
     pub fn subnets(&self, region: &str) -> Vec<SubnetPlan> {
         let zones = self.zones(region);
-        let [public, private] = self.net.cidrs();
-        [(true, "public", public), (false, "private", private)]
+        Tier::ALL
             .into_iter()
-            .flat_map(|(public, tier, cidrs)| {
+            .zip(self.net.cidrs())
+            .flat_map(|(tier, cidrs)| {
                 zones.iter().zip(cidrs).map(move |(zone, cidr)| SubnetPlan {
-                    name: format!("{}-{tier}-{zone}", self.name),
+                    name: self.subnet_name(tier, zone),
                     zone: zone.clone(),
-                    cidr,
-                    public,
+                    cidr: Some(cidr),
+                    tier,
                 })
             })
             .collect()
+    }
+
+    /// Returns the name of a zone's subnet.
+    pub fn subnet_name(&self, tier: Tier, zone: &str) -> String {
+        format!("{}-{}-{zone}", self.name, tier.name())
     }
 
     /// Returns the distinct container ports, in ascending order.
@@ -156,21 +186,32 @@ impl Stack {
 }
 
 impl NetConfig {
-    /// Returns the public and the private ranges, given or computed.
+    /// Returns the tiers' ranges, given or computed; none for database subnets that are not wanted.
     ///
     /// Computed ones are the blocks after the first of the VPC's range, /24 where it is large enough, the public ones
     /// first: 10.0.0.0/16 with two zones gives 10.0.1.0/24 and 10.0.2.0/24, then 10.0.3.0/24 and 10.0.4.0/24.
-    pub fn cidrs(&self) -> [Vec<Ipv4Net>; 2] {
+    pub fn cidrs(&self) -> [Vec<Ipv4Net>; 3] {
         let count = self.zones.len();
         // EC2 takes subnets from /16 to /28; four bits more than the VPC leave room for six zones.
         let length = (self.cidr.prefix_len() + 4).clamp(24, 28);
         let blocks: Vec<Ipv4Net> =
-            self.cidr.subnets(length).map(|blocks| blocks.skip(1).take(2 * count).collect()).unwrap_or_default();
-        let (public, private) = blocks.split_at(count.min(blocks.len()));
+            self.cidr.subnets(length).map(|blocks| blocks.skip(1).take(3 * count).collect()).unwrap_or_default();
+        let computed = |tier: usize| blocks.iter().skip(tier * count).take(count).copied().collect();
+        let database = self.database_cidrs.clone().unwrap_or_else(|| computed(2));
         [
-            self.public_cidrs.clone().unwrap_or_else(|| public.to_vec()),
-            self.private_cidrs.clone().unwrap_or_else(|| private.to_vec()),
+            self.public_cidrs.clone().unwrap_or_else(|| computed(0)),
+            self.private_cidrs.clone().unwrap_or_else(|| computed(1)),
+            if self.database_subnets { database } else { Vec::new() },
         ]
+    }
+
+    /// Returns the places, among the zones, of those that have a NAT gateway.
+    pub fn nat_zones(&self) -> std::ops::Range<usize> {
+        match self.nat {
+            Nat::PerZone => 0..self.zones.len(),
+            Nat::Single => 0..self.zones.len().min(1),
+            Nat::None => 0..0,
+        }
     }
 }
 
@@ -301,6 +342,27 @@ mod tests {
         assert!(one.starts_with("xxxxxxxxxxxxxxxxxxxxx-") && one.ends_with("-alt"), "{one}");
         assert_ne!(one, other);
         assert_eq!(named(&"x".repeat(28)).alternate_target_group("k"), format!("{}-alt", "x".repeat(28)));
+    }
+
+    #[test]
+    fn the_ranges_of_the_third_tier_follow_the_others() {
+        let mut net = NetConfig::default();
+        let [public, private, database] = net.cidrs();
+        assert_eq!(database, []);
+        net.database_subnets = true;
+        let texts = |ranges: &[Ipv4Net]| ranges.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let [same_public, same_private, database] = net.cidrs();
+        assert_eq!([same_public, same_private], [public, private], "a third tier moves neither of the others");
+        assert_eq!(texts(&database), ["10.0.5.0/24", "10.0.6.0/24"]);
+        net.private_cidrs = Some(vec!["10.0.128.0/20".parse().unwrap(), "10.0.144.0/20".parse().unwrap()]);
+        assert_eq!(texts(&net.cidrs()[2]), ["10.0.5.0/24", "10.0.6.0/24"]);
+    }
+
+    #[test]
+    fn the_mode_says_which_zones_have_a_nat_gateway() {
+        for (nat, zones) in [(Nat::PerZone, 0..2), (Nat::Single, 0..1), (Nat::None, 0..0)] {
+            assert_eq!(NetConfig { nat, ..NetConfig::default() }.nat_zones(), zones);
+        }
     }
 
     #[test]

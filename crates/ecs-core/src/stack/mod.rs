@@ -17,7 +17,7 @@ use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use derived::{Shift, SubnetPlan};
+pub use derived::{Shift, SubnetPlan, Tier};
 
 /// Greatest priority of a listener rule: that of the rule for what no other rule matches, where such a rule is needed.
 ///
@@ -80,6 +80,26 @@ pub struct NetConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<schema::Range>>")]
     pub private_cidrs: Option<Vec<Ipv4Net>>,
+    /// Give each zone a third subnet, for a database: its route table has no way out
+    pub database_subnets: bool,
+    /// One range a zone for the database subnets (default: computed from the VPC's range)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<schema::Range>>")]
+    pub database_cidrs: Option<Vec<Ipv4Net>>,
+    /// NAT gateways, the way out of the private subnets
+    pub nat: Nat,
+}
+
+/// Says how many NAT gateways there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Nat {
+    /// One in each zone: a zone that fails takes no other one's way out with it
+    PerZone,
+    /// One in the first zone, for all of them
+    Single,
+    /// None: the private subnets have no way out
+    None,
 }
 
 /// Describes the three security groups; their rules follow from the services' and the database's ports.

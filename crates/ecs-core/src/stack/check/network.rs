@@ -30,12 +30,16 @@ fn vpc(stack: &Stack, found: &mut Vec<Mistake>) {
     let net = &stack.net;
     let cidr = net.cidr;
     host_bits("/net/cidr", cidr, found);
-    let given = net.public_cidrs.is_some() && net.private_cidrs.is_some();
+    let (given, keys) = match (net.database_subnets, net.database_cidrs.is_some()) {
+        (true, database) => (database, "`public_cidrs`, `private_cidrs` and `database_cidrs`"),
+        (false, _) => (true, "both `public_cidrs` and `private_cidrs`"),
+    };
+    let given = given && net.public_cidrs.is_some() && net.private_cidrs.is_some();
     let shortest = if given { *EC2_RANGE.end() } else { COMPUTED_RANGE };
     if cidr.prefix_len() < *EC2_RANGE.start() || cidr.prefix_len() > shortest {
         let mistake = Mistake::value("/net/cidr", format!("a VPC has a range of /16 to /{shortest}, found {cidr}"));
         found.push(if EC2_RANGE.contains(&cidr.prefix_len()) {
-            mistake.hint("down to /28 with both `public_cidrs` and `private_cidrs` given")
+            mistake.hint(format!("down to /28 with {keys} given"))
         } else {
             mistake
         });
@@ -83,10 +87,18 @@ fn zones(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake>) {
 fn subnets(stack: &Stack, found: &mut Vec<Mistake>) {
     let net = &stack.net;
     let count = net.zones.len();
-    let [public, private] = net.cidrs();
-    let given = [("public_cidrs", net.public_cidrs.is_some()), ("private_cidrs", net.private_cidrs.is_some())];
+    let given = [
+        ("public_cidrs", net.public_cidrs.is_some()),
+        ("private_cidrs", net.private_cidrs.is_some()),
+        ("database_cidrs", net.database_cidrs.is_some()),
+    ];
+    if net.database_cidrs.is_some() && !net.database_subnets {
+        let mistake = Mistake::value("/net/database_cidrs", "ranges for database subnets, and no database subnets");
+        found.push(mistake.hint("`database_subnets = true` makes them").related(&["net", "database_subnets"]));
+    }
+    let tiers = if net.database_subnets { 3 } else { 2 };
     let mut subnets: Vec<(&str, bool, usize, Ipv4Net)> = Vec::new();
-    for ((key, given), cidrs) in given.into_iter().zip([public, private]) {
+    for ((key, given), cidrs) in given.into_iter().zip(net.cidrs()).take(tiers) {
         if given && cidrs.len() != count {
             let ranges = if cidrs.len() == 1 { "1 range".to_owned() } else { format!("{} ranges", cidrs.len()) };
             let message = format!("{ranges} for {count} zones: one for each is needed");
@@ -100,7 +112,11 @@ fn subnets(stack: &Stack, found: &mut Vec<Mistake>) {
                     "/net/cidr",
                     format!("{} has no room for the {tier} subnets of {count} zones", net.cidr),
                 )
-                .hint("give a larger range, or `public_cidrs` and `private_cidrs`")
+                .hint(if net.database_subnets {
+                    "give a larger range, or `public_cidrs`, `private_cidrs` and `database_cidrs`"
+                } else {
+                    "give a larger range, or `public_cidrs` and `private_cidrs`"
+                })
                 .related(&["net", "zones"]),
             );
         }

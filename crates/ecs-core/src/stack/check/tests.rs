@@ -72,6 +72,29 @@ fn every_mistake_says_where_what_and_what_to_do() {
                 "net.cidr: 10.0.0.0/24 has no room for the private subnets of 8 zones (give a larger range, or `public_cidrs` and `private_cidrs`)",
             ],
         ),
+        (json!({"net": {"nat": "single", "database_subnets": true}}), &[]),
+        (
+            json!({"net": {"cidr": "10.0.0.0/24", "zones": ["a", "b", "c", "d", "e", "f"], "database_subnets": true}}),
+            &[
+                "net.cidr: 10.0.0.0/24 has no room for the database subnets of 6 zones (give a larger range, or `public_cidrs`, `private_cidrs` and `database_cidrs`)",
+            ],
+        ),
+        (
+            json!({"net": {"database_cidrs": ["10.0.8.0/24", "10.0.9.0/24"]}}),
+            &[
+                "net.database_cidrs: ranges for database subnets, and no database subnets (`database_subnets = true` makes them)",
+            ],
+        ),
+        (
+            json!({"net": {"database_subnets": true, "database_cidrs": ["10.0.8.0/24"]}}),
+            &["net.database_cidrs: 1 range for 2 zones: one for each is needed"],
+        ),
+        (
+            json!({"net": {"database_subnets": true, "database_cidrs": ["10.0.3.0/24", "10.0.9.0/24"]}}),
+            &[
+                "net.database_cidrs.0: 10.0.3.0/24 overlaps the subnet 10.0.3.0/24, which is computed (give `private_cidrs` too)",
+            ],
+        ),
         (
             json!({"net": {"public_cidrs": ["10.0.1.0/24"]}}),
             &["net.public_cidrs: 1 range for 2 zones: one for each is needed"],

@@ -1,0 +1,201 @@
+//! What the stack file chooses of the network, and the way from one choice to another on a living stack.
+
+use std::io::Write as _;
+
+use ecs_local::Options;
+use ecs_pipe_tests::{Cloud, Outcome};
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
+
+const TOOLS: [&str; 2] = ["ecs-net", "ecs-sg"];
+const BACKWARDS: [&str; 2] = ["ecs-sg", "ecs-net"];
+const TUTORIAL: &str = "--stack tests/stacks/tutorial.toml";
+
+/// Writes an overlay for the stack file.
+fn overlay(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::with_suffix(".toml").expect("a file");
+    file.write_all(text.as_bytes()).expect("written");
+    file
+}
+
+/// Runs the two tools with the tutorial's stack file and an overlay.
+async fn pipe(cloud: &Cloud, verb: &str, text: &str) -> Outcome {
+    let overlay = overlay(text);
+    cloud.pipe(&TOOLS, verb, &format!("{TUTORIAL} --stack {}", overlay.path().display())).await
+}
+
+/// Does the same, and lets them remove what is no longer needed.
+async fn prune(cloud: &Cloud, text: &str) -> Outcome {
+    let overlay = overlay(text);
+    let path = overlay.path().display();
+    cloud.shell(&format!("export ECS_PRUNE=true; ecs-net {TUTORIAL} --stack {path} < /dev/null | ecs-sg")).await
+}
+
+/// Returns all that a stack is that was made new.
+async fn made_new(text: &str) -> Value {
+    let cloud = Cloud::start().await;
+    pipe(&cloud, "", text).await.ok();
+    cloud.inventory().await
+}
+
+/// Checks that one more run writes nothing, and that a plan finds nothing to do.
+async fn assert_settled(cloud: &Cloud, text: &str) {
+    cloud.take_calls();
+    let again = pipe(cloud, "", text).await.ok();
+    assert_eq!(cloud.take_writes(), [""; 0], "{text}: {}", again.stderr);
+    let plan = pipe(cloud, "plan --exit-code", text).await;
+    assert_eq!((plan.code, cloud.take_writes()), (0, Vec::new()), "{text}: {}", plan.stderr);
+}
+
+/// Destroys the stack as the file has it, and checks that nothing of it is left.
+async fn assert_gone(cloud: &Cloud, text: &str) {
+    let overlay = overlay(text);
+    cloud.pipe(&BACKWARDS, "destroy", &format!("{TUTORIAL} --stack {}", overlay.path().display())).await.ok();
+    let left = cloud.reader("tagged").await;
+    assert_eq!(left.code, 0, "{text}: left behind: {}{}", left.stdout, left.stderr);
+}
+
+/// Returns how many things of a kind there are.
+fn count(inventory: &Value, list: &str) -> usize {
+    inventory[list].as_array().map_or(0, Vec::len)
+}
+
+/// Returns what the default route of a route table leads to.
+fn way_out<'i>(inventory: &'i Value, table: &str) -> &'i Value {
+    let tables = inventory["route_tables"].as_array().expect("route tables");
+    let table = tables.iter().find(|one| one["tags"]["Name"] == table).unwrap_or_else(|| panic!("no {table}"));
+    &table["routes"]["0.0.0.0/0"]
+}
+
+const MODES: [(&str, usize); 3] =
+    [("[net]\nnat = \"per_zone\"\n", 2), ("[net]\nnat = \"single\"\n", 1), ("[net]\nnat = \"none\"\n", 0)];
+
+#[tokio::test]
+async fn each_mode_makes_its_nat_gateways_settles_and_goes() {
+    for (mode, gateways) in MODES {
+        let cloud = Cloud::start().await;
+        let made = pipe(&cloud, "", mode).await.ok().json();
+        assert_eq!(made["egress"]["nat_gateway_ids"].as_array().map(Vec::len), Some(gateways));
+        let inventory = cloud.inventory().await;
+        assert_eq!(
+            (count(&inventory, "nat_gateways"), count(&inventory, "elastic_ips")),
+            (gateways, gateways),
+            "{mode}"
+        );
+        let ways = ["a", "b"].map(|zone| way_out(&inventory, &format!("ecs-production-private-us-east-1{zone}")));
+        let gateway = |zone: &str| json!(format!("ecs-production-nat-us-east-1{zone}"));
+        let expected = match gateways {
+            0 => [Value::Null, Value::Null],
+            1 => [gateway("a"), gateway("a")],
+            _ => [gateway("a"), gateway("b")],
+        };
+        assert_eq!(ways.map(Clone::clone), expected, "{mode}");
+        assert_settled(&cloud, mode).await;
+        assert_gone(&cloud, mode).await;
+    }
+}
+
+#[tokio::test]
+async fn every_change_of_mode_ends_in_the_stack_that_is_made_new() {
+    let mut new = Vec::new();
+    for (mode, _) in MODES {
+        new.push(made_new(mode).await);
+    }
+    let cloud = Cloud::start().await;
+    pipe(&cloud, "", MODES[0].0).await.ok();
+    // Every way from one mode to another.
+    for place in [1, 0, 2, 1, 2, 0] {
+        let (mode, gateways) = MODES[place];
+        cloud.take_calls();
+        let before = count(&cloud.inventory().await, "nat_gateways");
+        let changed = pipe(&cloud, "", mode).await.ok();
+        let writes = cloud.take_writes();
+        assert!(
+            !writes.iter().any(|call| call == "ec2:DeleteNatGateway" || call == "ec2:ReleaseAddress"),
+            "{writes:?}"
+        );
+        let unneeded = before.saturating_sub(gateways);
+        assert_eq!(changed.stderr.matches("is no longer needed").count(), 2 * unneeded, "{}", changed.stderr);
+        let pruned = prune(&cloud, mode).await.ok();
+        cloud.assert_is(&new[place], &format!("{mode}{}{}", changed.stderr, pruned.stderr)).await;
+        assert_settled(&cloud, mode).await;
+    }
+    assert_gone(&cloud, MODES[0].0).await;
+}
+
+#[tokio::test]
+async fn what_a_change_of_mode_leaves_is_in_the_plan_and_goes_with_the_stack() {
+    let cloud = Cloud::start().await;
+    pipe(&cloud, "", MODES[0].0).await.ok();
+    let plan = pipe(&cloud, "plan", MODES[1].0).await.ok();
+    for line in ["NAT gateway ecs-production-nat-us-east-1b", "elastic IP ecs-production-nat-us-east-1b"] {
+        assert!(plan.stderr.contains(line), "{line}: {}", plan.stderr);
+    }
+    let file = overlay(MODES[1].0);
+    let line = format!("ecs-net plan --prune {TUTORIAL} --stack {} < /dev/null", file.path().display());
+    let plan = cloud.shell(&line).await.ok();
+    assert!(plan.stderr.contains("NAT gateway: remove ecs-production-nat-us-east-1b"), "{}", plan.stderr);
+    cloud.take_calls();
+    pipe(&cloud, "", MODES[1].0).await.ok();
+    assert_eq!(cloud.take_writes(), ["ec2:ReplaceRoute"], "what stays is not touched");
+    assert_gone(&cloud, MODES[2].0).await;
+}
+
+#[tokio::test]
+async fn a_route_in_use_leads_to_a_new_gateway_only_when_that_takes_traffic() {
+    // Fast enough for a test, and slow enough for a gateway to be pending when it is made.
+    let cloud = Cloud::start_with(Options { speed: 60.0, ..Options::default() }).await;
+    pipe(&cloud, "", MODES[1].0).await.ok();
+    cloud.take_calls();
+    pipe(&cloud, "", MODES[0].0).await.ok();
+    let calls: Vec<String> = cloud.take_calls().into_iter().map(|call| call.operation).collect();
+    let place = |operation: &str| calls.iter().position(|call| call == operation).expect("a call");
+    let (made, routed) = (place("CreateNatGateway"), place("ReplaceRoute"));
+    assert!(calls[made..routed].iter().any(|call| call == "DescribeNatGateways"), "{calls:?}");
+    // The other way, the gateway goes after the route, and its address after it.
+    prune(&cloud, MODES[1].0).await.ok();
+    let calls: Vec<String> = cloud.take_calls().into_iter().map(|call| call.operation).collect();
+    let place = |operation: &str| calls.iter().position(|call| call == operation).expect("a call");
+    let order = ["ReplaceRoute", "DeleteNatGateway", "ReleaseAddress"].map(place);
+    assert!(order.is_sorted(), "{calls:?}");
+}
+
+const THREE_TIERS: &str = "[net]\ndatabase_subnets = true\n";
+
+#[tokio::test]
+async fn a_third_tier_has_a_subnet_and_a_closed_route_table_in_each_zone() {
+    let cloud = Cloud::start().await;
+    let made = pipe(&cloud, "", THREE_TIERS).await.ok().json();
+    for list in ["database_subnet_ids", "database_route_table_ids"] {
+        assert_eq!(made["net"][list].as_array().map(Vec::len), Some(2), "{list}");
+    }
+    let inventory = cloud.inventory().await;
+    for (zone, cidr) in [("a", "10.0.5.0/24"), ("b", "10.0.6.0/24")] {
+        let name = format!("ecs-production-database-us-east-1{zone}");
+        assert_eq!(way_out(&inventory, &name), &Value::Null);
+        let subnets = inventory["subnets"].as_array().expect("subnets");
+        let subnet = subnets.iter().find(|subnet| subnet["tags"]["Name"] == name.as_str()).expect("a subnet");
+        assert_eq!(subnet["CidrBlock"], cidr);
+        let tables = inventory["route_tables"].as_array().expect("route tables");
+        let table = tables.iter().find(|table| table["tags"]["Name"] == name.as_str()).expect("a table");
+        assert_eq!(table["subnets"], json!([name]));
+    }
+    assert_settled(&cloud, THREE_TIERS).await;
+    // A destroy finds them, whatever the file has become.
+    assert_gone(&cloud, "").await;
+}
+
+#[tokio::test]
+async fn a_third_tier_comes_to_a_living_stack_and_goes_when_it_is_told_to() {
+    let (two, three) = (made_new("").await, made_new(THREE_TIERS).await);
+    let cloud = Cloud::start().await;
+    pipe(&cloud, "", "").await.ok();
+    pipe(&cloud, "", THREE_TIERS).await.ok();
+    cloud.assert_is(&three, "with a third tier").await;
+    let left = pipe(&cloud, "", "").await.ok();
+    assert_eq!(left.stderr.matches("is no longer needed").count(), 4, "{}", left.stderr);
+    cloud.assert_is(&three, "without --prune").await;
+    prune(&cloud, "").await.ok();
+    cloud.assert_is(&two, "with --prune").await;
+    assert_settled(&cloud, "").await;
+}
