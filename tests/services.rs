@@ -131,7 +131,11 @@ async fn a_living_service_changes_its_processor_its_capacity_and_exec_and_back()
     assert_eq!(definition(&before)["runtimePlatform"]["cpuArchitecture"], "X86_64");
     assert_eq!(container(&before, "agent"), &Value::Null);
 
+    // A cluster of somebody else's may have no capacity but what a launch type names.
+    shift(&cloud, "strip").await;
+    apply(&cloud, &with(&plain), "without capacity providers").await;
     let all = apply(&cloud, SERVICES, "with all of it").await;
+    assert_eq!(all["clusters"][0]["capacityProviders"], json!(["FARGATE", "FARGATE_SPOT"]));
     assert_eq!(service(&all)["launch"], "FARGATE+FARGATE_SPOT");
     assert_eq!(service(&all)["enableExecuteCommand"], true);
     assert_eq!(definition(&all)["runtimePlatform"]["cpuArchitecture"], "ARM64");
@@ -203,6 +207,21 @@ async fn roles_may_do_what_the_file_says_within_its_boundary() {
     for role in [&tasks, &execution] {
         assert_eq!(role["boundary"], boundary);
     }
+
+    // The service's name is the policy's: there are never both.
+    let renamed = overlay(
+        &std::fs::read_to_string(policies.path())
+            .expect("text")
+            .replace("exec = false", "name = \"site\"\nexec = false"),
+    );
+    let named = cloud.pipe(&TOOLS[2..3], "--no-input", &with(&renamed)).await.ok();
+    let inline = role(&cloud.inventory().await, "webTaskRole")["inline"].clone();
+    assert_eq!(
+        inline.as_object().map(|policies| policies.keys().collect::<Vec<_>>()),
+        Some(vec![&"site".to_owned()]),
+        "{}",
+        named.stderr
+    );
 
     // Without a word in the file the boundary is somebody else's, and the policy of the tasks is gone.
     let none = overlay("[services.web]\nexec = { remove = true }\n");

@@ -7,6 +7,7 @@
     shift.py alarm NAME           change an alarm, and let it tell somebody
     shift.py untag NAME           take the stack's tag off an alarm
     shift.py borrow SERVICE...    run the service's tasks on Spot alone, and switch ECS Exec on
+    shift.py strip                take the capacity providers off the cluster
     shift.py bind ROLE...         put a permissions boundary on the role
     shift.py provider             make GitHub's identity provider, for somebody else's audience
 
@@ -93,6 +94,11 @@ def borrow(service: str) -> None:
     )
 
 
+def strip(_: str) -> None:
+    """Takes the capacity providers off the cluster."""
+    ecs.put_cluster_capacity_providers(cluster=cluster(), capacityProviders=[], defaultCapacityProviderStrategy=[])
+
+
 def bind(role: str) -> None:
     """Puts a permissions boundary on a role."""
     iam.put_role_permissions_boundary(RoleName=role, PermissionsBoundary="arn:aws:iam::123456789012:policy/theirs")
@@ -105,7 +111,7 @@ def provider(_: str) -> None:
     )
 
 
-VERBS = {one.__name__: one for one in (deploy, delete, unrule, alarm, untag, borrow, bind, provider)}
+VERBS = {one.__name__: one for one in (deploy, delete, unrule, alarm, untag, borrow, strip, bind, provider)}
 
 
 def main() -> None:

@@ -74,6 +74,7 @@ impl Tool for Iam {
                         "iam:PutRolePermissionsBoundary",
                         "iam:PutRolePolicy",
                         "iam:TagRole",
+                        "iam:UntagRole",
                         "iam:UpdateAssumeRolePolicy",
                         "iam:UpdateRoleDescription"
                     ],

@@ -27,6 +27,9 @@ pub const EXECUTION_POLICY: &str = "service-role/AmazonECSTaskExecutionRolePolic
 pub const INFRASTRUCTURE_POLICY: &str = "AmazonECSInfrastructureRolePolicyForLoadBalancers";
 /// Description of the role with which ECS shifts traffic.
 const INFRASTRUCTURE_DESCRIPTION: &str = "Role for ECS itself - allows shifting traffic between target groups";
+/// Tag of a task role that has an inline policy, with the policy's name: a run looks for one where there is none any more
+/// in the stack file, and asks IAM nothing of all other task roles.
+const POLICY_TAG: &str = "ecs-pipe:policy";
 /// Name of the deploy role's inline policy.
 const DEPLOY_POLICY: &str = "Deploy";
 
@@ -136,18 +139,48 @@ impl Role {
         Self { trust: oidc_provider::trust_policy(provider, subject), inline: Some(inline), ..role }
     }
 
-    /// Puts the inline policy, or deletes it when there is nothing to allow any more.
+    /// Puts the inline policy, or deletes it when there is nothing to allow any more, or another one by its name.
+    ///
+    /// The tag comes before the policy and goes after it: a run that was killed in between leaves none unseen.
     async fn update_inline(&self, iam: &IamApi, live: &Live) -> Result<()> {
         let Some(Inline { name: policy, access }) = &self.inline else { return Ok(()) };
         let name = &self.identity.name;
-        match access.document(&live.arn) {
-            Some(document) => {
-                let call = iam.write.put_role_policy().role_name(name).policy_name(policy);
-                call.policy_document(document.to_string()).send().await.answer("iam:PutRolePolicy")?;
-            }
-            None => delete_inline(iam, name, policy).await?,
+        let remembered = remembered(&live.tags);
+        let document = access.document(&live.arn);
+        if let Some(tag) = self.policy_tag()?.filter(|_| remembered != Some(policy)) {
+            iam.write.tag_role().role_name(name).tags(tag).send().await.answer("iam:TagRole")?;
+        }
+        if let Some(document) = &document {
+            let call = iam.write.put_role_policy().role_name(name).policy_name(policy);
+            call.policy_document(document.to_string()).send().await.answer("iam:PutRolePolicy")?;
+        }
+        let before = remembered.unwrap_or(policy);
+        if document.is_none() || before != policy {
+            delete_inline(iam, name, before).await?;
+        }
+        if document.is_none() && remembered.is_some() {
+            iam.write.untag_role().role_name(name).tag_keys(POLICY_TAG).send().await.answer("iam:UntagRole")?;
         }
         Ok(())
+    }
+
+    /// Returns the tag of a task role that is to have an inline policy.
+    fn policy_tag(&self) -> Result<Option<Tag>> {
+        let name = self.inline.as_ref().and_then(|inline| match &inline.access {
+            Access::Task(document) => document.as_ref().map(|_| &inline.name),
+            Access::Secrets(_) | Access::Deployments(_) => None,
+        });
+        let tag = name.map(|name| Tag::builder().key(POLICY_TAG).value(name).build());
+        tag.transpose().map_err(|error| Error::other(error.to_string()))
+    }
+
+    /// Returns the name of the inline policy to read; none where there is none to be expected.
+    fn expected<'r>(&'r self, tags: &'r [Tag]) -> Option<&'r str> {
+        let Inline { name, access } = self.inline.as_ref()?;
+        match access {
+            Access::Secrets(_) | Access::Deployments(_) => Some(name),
+            Access::Task(document) => remembered(tags).or(document.as_ref().map(|_| name.as_str())),
+        }
     }
 
     /// Says whether managed policies that others attach are reported: what tasks may do is for others to add to.
@@ -196,8 +229,8 @@ impl Resource for Role {
         let Some(role) = reply.and_then(|reply| reply.role) else { return Ok(None) };
         let managed = async { if self.reports_managed() { attached(iam, name).await } else { Ok(Vec::new()) } };
         let inline = async {
-            match &self.inline {
-                Some(Inline { name: policy, .. }) => inline(iam, name, policy).await,
+            match self.expected(role.tags()) {
+                Some(policy) => inline(iam, name, policy).await,
                 None => Ok(None),
             }
         };
@@ -231,9 +264,11 @@ impl Resource for Role {
         let call = call.assume_role_policy_document(self.trust.to_string());
         // In the same call: whoever may only make roles with a boundary is refused without.
         let call = call.set_permissions_boundary(self.boundary.clone());
-        let call = call.set_tags(Some(tags(&self.identity)?));
+        let policy_tag = self.policy_tag()?;
+        let call = call.set_tags(Some(tags(&self.identity)?.into_iter().chain(policy_tag.clone()).collect()));
         let arn = call.send().await.answer("iam:CreateRole")?.role.map(|role| role.arn);
-        Ok(Live { arn: present(arn, "iam:CreateRole", "the role's ARN")?.into(), ..self.planned() })
+        let arn = present(arn, "iam:CreateRole", "the role's ARN")?.into();
+        Ok(Live { arn, tags: policy_tag.into_iter().collect(), ..self.planned() })
     }
 
     fn diff(&self, live: &Live) -> Vec<Change> {
@@ -251,10 +286,12 @@ impl Resource for Role {
         let others = live.managed.iter().filter(|arn| Some(*arn) != wanted.as_ref());
         changes.extend(others.map(|arn| Change::foreign(MANAGED, arn)));
         let Some(Inline { name, access }) = &self.inline else { return changes };
+        let before = self.expected(&live.tags).unwrap_or(name);
         match (&live.inline, access.document(&live.arn)) {
+            (Some(_), Some(_)) if before != name => changes.push(Change::update(INLINE, before, name)),
             (Some(inline), Some(document)) => changes.extend(inline.changes(INLINE, &Grants::of(&document))),
             (None, Some(_)) => changes.push(Change::update(INLINE, "", name)),
-            (Some(_), None) => changes.push(Change::update(INLINE, name, "")),
+            (Some(_), None) => changes.push(Change::update(INLINE, before, "")),
             (None, None) => {}
         }
         changes
@@ -343,6 +380,11 @@ fn trust_in(service: &str) -> Value {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]
     })
+}
+
+/// Returns the name of the inline policy that a task role has.
+fn remembered(tags: &[Tag]) -> Option<&str> {
+    tags.iter().find(|tag| tag.key() == POLICY_TAG).map(Tag::value)
 }
 
 fn tags(identity: &Identity) -> Result<Vec<Tag>> {
@@ -515,7 +557,16 @@ mod tests {
         assert_eq!(exec.diff(&live(&exec, None)), [Change::update(INLINE, "", "frontend-service")]);
         let grants = task_access::document(&service).as_ref().map(Grants::of);
         assert_eq!(exec.diff(&live(&exec, grants.clone())), []);
-        assert_eq!(bare.diff(&live(&bare, grants)), [Change::update(INLINE, "frontend-service", "")]);
+        assert_eq!(bare.diff(&live(&bare, grants.clone())), [Change::update(INLINE, "frontend-service", "")]);
+        // IAM is asked for a policy only where there is to be one, or was one.
+        let tag = exec.policy_tag().expect("built").expect("a tag");
+        assert_eq!((bare.expected(&[]), exec.expected(&[])), (None, Some("frontend-service")));
+        assert_eq!(bare.expected(std::slice::from_ref(&tag)), Some("frontend-service"));
+        // A service of another name has a policy of another name, and not both.
+        service.name = Some("web".to_owned());
+        let renamed = role(&service);
+        let live = Live { tags: vec![tag], ..live(&renamed, grants) };
+        assert_eq!(renamed.diff(&live), [Change::update(INLINE, "frontend-service", "web")]);
     }
 
     #[test]

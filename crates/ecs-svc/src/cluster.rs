@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use aws_sdk_ecs::types::{Cluster as Described, ClusterField, ClusterSetting, ClusterSettingName};
+use aws_sdk_ecs::types::{
+    CapacityProviderStrategyItem, Cluster as Described, ClusterField, ClusterSetting, ClusterSettingName,
+};
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::ClusterArn;
 use ecs_core::stack::ContainerInsights;
@@ -13,11 +15,16 @@ use crate::{Ecs, LAYER, ecs};
 /// The capacity that Fargate offers; a service may then also ask for Spot.
 const CAPACITY_PROVIDERS: [&str; 2] = ["FARGATE", "FARGATE_SPOT"];
 
+const CONTAINER_INSIGHTS: &str = "Container Insights";
+const CAPACITY: &str = "capacity provider";
+
 /// A cluster for Fargate tasks.
 #[derive(Debug)]
 pub struct Cluster {
     identity: Identity,
     container_insights: &'static str,
+    /// Whether a service asks for capacity providers
+    spot: bool,
 }
 
 /// What ECS says the cluster is.
@@ -27,6 +34,8 @@ pub struct Live {
     pub arn: ClusterArn,
     status: String,
     container_insights: String,
+    providers: Vec<String>,
+    strategy: Vec<CapacityProviderStrategyItem>,
     owner: Owner,
 }
 
@@ -40,6 +49,7 @@ impl Cluster {
                 ContainerInsights::Enabled => "enabled",
                 ContainerInsights::Enhanced => "enhanced",
             },
+            spot: stack.services.values().any(|service| service.spot.is_some()),
         }
     }
 
@@ -54,6 +64,8 @@ impl Cluster {
             arn: cluster.cluster_arn().unwrap_or_default().into(),
             status: cluster.status().unwrap_or_default().to_owned(),
             container_insights: insights.unwrap_or("disabled").to_owned(),
+            providers: cluster.capacity_providers().to_vec(),
+            strategy: cluster.default_capacity_provider_strategy().to_vec(),
             owner: ecs::owner(&self.identity, cluster.tags()),
         }
     }
@@ -80,6 +92,8 @@ impl Resource for Cluster {
             arn: ClusterArn::planned(&self.identity.name),
             status: "ACTIVE".to_owned(),
             container_insights: self.container_insights.to_owned(),
+            providers: CAPACITY_PROVIDERS.map(str::to_owned).to_vec(),
+            strategy: Vec::new(),
             owner: Owner::Ours,
         }
     }
@@ -118,14 +132,30 @@ impl Resource for Cluster {
         Ok(self.live(&present(reply.cluster, "ecs:CreateCluster", "the cluster")?))
     }
 
+    /// Compares; the capacity that a service asks for may be missing where somebody else has made the cluster.
     fn diff(&self, live: &Live) -> Vec<Change> {
         let wanted = self.container_insights.to_owned();
-        Change::of("Container Insights", &live.container_insights, &wanted).into_iter().collect()
+        let insights = Change::of(CONTAINER_INSIGHTS, &live.container_insights, &wanted);
+        let missing = CAPACITY_PROVIDERS.iter().filter(|_| self.spot);
+        let missing = missing.filter(|provider| !live.providers.iter().any(|other| other == *provider));
+        insights.into_iter().chain(missing.map(|provider| Change::update(CAPACITY, "", *provider))).collect()
     }
 
-    async fn update(&self, ecs: &Ecs, live: &Live, _changes: &[Change]) -> Result<()> {
-        let call = ecs.write.update_cluster_settings().cluster(live.arn.as_str()).settings(self.settings());
-        call.send().await.answer("ecs:UpdateClusterSettings")?;
+    async fn update(&self, ecs: &Ecs, live: &Live, changes: &[Change]) -> Result<()> {
+        if changes.iter().any(|change| change.field == CONTAINER_INSIGHTS) {
+            let call = ecs.write.update_cluster_settings().cluster(live.arn.as_str()).settings(self.settings());
+            call.send().await.answer("ecs:UpdateClusterSettings")?;
+        }
+        let missing = changes.iter().filter(|change| change.field == CAPACITY).map(|change| change.to.clone());
+        let missing: Vec<String> = missing.collect();
+        if !missing.is_empty() {
+            // The call replaces all that there is.
+            let providers = live.providers.iter().cloned().chain(missing).collect();
+            let call = ecs.write.put_cluster_capacity_providers().cluster(live.arn.as_str());
+            let call = call.set_capacity_providers(Some(providers));
+            let call = call.set_default_capacity_provider_strategy(Some(live.strategy.clone()));
+            call.send().await.answer("ecs:PutClusterCapacityProviders")?;
+        }
         Ok(())
     }
 
@@ -154,6 +184,8 @@ impl Resource for Cluster {
 
 #[cfg(test)]
 mod tests {
+    use ecs_core::stack::Spot;
+
     use super::*;
 
     #[test]
@@ -174,5 +206,18 @@ mod tests {
         assert_eq!(cluster.health(&live("ACTIVE")), Health::Ready);
         assert_eq!(cluster.health(&live("PROVISIONING")), Health::Pending("PROVISIONING".to_owned()));
         assert!(matches!(cluster.health(&live("FAILED")), Health::Failed(_)));
+    }
+
+    #[test]
+    fn capacity_is_asked_for_where_a_service_runs_on_it() {
+        let mut stack = Stack::default();
+        let lines = |stack: &Stack| -> Vec<String> {
+            let cluster = Cluster::new(stack);
+            let live = Live { providers: vec!["FARGATE".to_owned(), "theirs".to_owned()], ..cluster.planned() };
+            cluster.diff(&live).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(lines(&stack), [""; 0]);
+        stack.services.values_mut().for_each(|service| service.spot = Some(Spot::default()));
+        assert_eq!(lines(&stack), ["capacity provider: add FARGATE_SPOT"]);
     }
 }

@@ -50,6 +50,7 @@ pub fn policy() -> Value {
                     "ecs:CreateService",
                     "ecs:DeleteCluster",
                     "ecs:DeleteService",
+                    "ecs:PutClusterCapacityProviders",
                     "ecs:TagResource",
                     "ecs:UpdateClusterSettings",
                     "ecs:UpdateService"
