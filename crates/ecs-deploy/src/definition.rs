@@ -1,6 +1,4 @@
 //! A task definition as JSON, in the form in which it is registered: taken over whole, changed where it was asked for.
-//!
-//! The SDK's own codec turns its types into JSON and back, so nothing has to be copied member by member.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,23 +7,9 @@ use aws_sdk_ecs::operation::register_task_definition::RegisterTaskDefinitionInpu
 use aws_sdk_ecs::types::{Tag, TaskDefinition};
 use aws_smithy_json::codec::JsonCodec;
 use aws_smithy_schema::codec::Codec as _;
-use aws_smithy_schema::serde::ShapeSerializer as _;
+use ecs_aws::deployment::{json_of, registrable, without_server_only};
 use ecs_core::{Error, Result};
 use serde_json::{Map, Value, json};
-
-/// What DescribeTaskDefinition adds and RegisterTaskDefinition does not take
-/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskDefinition.html>).
-const SERVER_ONLY: [&str; 9] = [
-    "taskDefinitionArn",
-    "revision",
-    "status",
-    "requiresAttributes",
-    "compatibilities",
-    "registeredAt",
-    "registeredBy",
-    "deregisteredAt",
-    "deleteRequestedAt",
-];
 
 /// A task definition to register.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,11 +21,7 @@ impl Definition {
     /// # Errors
     /// When the SDK cannot write it as JSON.
     pub fn of(described: &TaskDefinition) -> Result<Self> {
-        let mut serializer = JsonCodec::default().create_serializer();
-        serializer.write_struct(TaskDefinition::SCHEMA, described).map_err(|error| unwritable(&error))?;
-        let bytes = serializer.finish();
-        let value = serde_json::from_slice(&bytes).map_err(|error| unwritable(&error))?;
-        Ok(Self::without_server_only(value))
+        registrable(described).map(Self)
     }
 
     /// Reads one from a file: what `aws ecs describe-task-definition` or `register-task-definition --generate-cli-skeleton` prints.
@@ -60,31 +40,13 @@ impl Definition {
             return Err(bad("it is no task definition: there are no `containerDefinitions`".to_owned())
                 .hint("write one with: aws ecs describe-task-definition --task-definition FAMILY"));
         }
-        let definition = Self::without_server_only(value);
+        let definition = Self(without_server_only(value));
         // What the codec does not know it leaves out: a slip of the pen would be lost in silence.
-        let known = Self::of_input(&definition.input()?)?;
-        if let Some(unknown) = missing_in(&Value::Object(known.0), &Value::Object(definition.0.clone()), "") {
+        let known = json_of(RegisterTaskDefinitionInput::SCHEMA, &definition.input()?)?;
+        if let Some(unknown) = missing_in(&known, &Value::Object(definition.0.clone()), "") {
             return Err(bad(format!("ECS knows no key `{unknown}` in a task definition")));
         }
         Ok(definition)
-    }
-
-    fn without_server_only(value: Value) -> Self {
-        let mut members = match value {
-            Value::Object(members) => members,
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
-        };
-        for name in SERVER_ONLY {
-            members.remove(name);
-        }
-        Self(members)
-    }
-
-    fn of_input(input: &RegisterTaskDefinitionInput) -> Result<Self> {
-        let mut serializer = JsonCodec::default().create_serializer();
-        serializer.write_struct(RegisterTaskDefinitionInput::SCHEMA, input).map_err(|error| unwritable(&error))?;
-        let value = serde_json::from_slice(&serializer.finish()).map_err(|error| unwritable(&error))?;
-        Ok(Self::without_server_only(value))
     }
 
     /// Returns it as the SDK takes it.
@@ -380,10 +342,6 @@ fn units(size: &str, unit: &str) -> String {
     number.map_or(size, |number| format!("{:.0}", number * 1024.0))
 }
 
-fn unwritable(error: &impl std::fmt::Display) -> Error {
-    Error::other(format!("the task definition cannot be written as JSON: {error}"))
-}
-
 #[cfg(test)]
 mod tests {
     use aws_sdk_ecs::types::{ContainerDefinition, KeyValuePair, NetworkMode, PortMapping, Secret, TransportProtocol};
@@ -431,14 +389,14 @@ mod tests {
 
     #[test]
     fn what_ecs_fills_in_and_reorders_is_no_difference() {
-        let file = Definition::without_server_only(json!({
+        let file = Definition(without_server_only(json!({
             "family": "app", "networkMode": "awsvpc", "cpu": "0.5 vCPU", "memory": "1 GB",
             "containerDefinitions": [{
                 "name": "app", "image": "r/app:1", "portMappings": [{"containerPort": 80}],
                 "environment": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}],
                 "secrets": [{"name": "S", "valueFrom": "arn:aws:ssm:r:1:parameter/s"}],
             }],
-        }));
+        })));
         assert_eq!(definition().differences(&file), [""; 0]);
     }
 

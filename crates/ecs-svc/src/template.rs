@@ -4,9 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use aws_sdk_ecs::types::{Tag, TaskDefinition};
-use aws_smithy_json::codec::JsonCodec;
-use aws_smithy_schema::codec::Codec as _;
-use aws_smithy_schema::serde::ShapeSerializer as _;
+use ecs_aws::deployment::registrable;
 use ecs_core::{Error, Result, Stack};
 use serde_json::{Value, json};
 
@@ -90,18 +88,10 @@ impl Template {
 
 /// Returns a task definition as RegisterTaskDefinition takes it, tags included: what is registered from it is then ours.
 fn content(definition: &TaskDefinition, tags: &[Tag]) -> Result<Value> {
-    let unwritable = |why: String| Error::other(format!("the task definition cannot be written as JSON: {why}"));
-    let mut serializer = JsonCodec::default().create_serializer();
-    let written = serializer.write_struct(TaskDefinition::SCHEMA, definition);
-    written.map_err(|error| unwritable(error.to_string()))?;
-    let value: Value = serde_json::from_slice(&serializer.finish()).map_err(|error| unwritable(error.to_string()))?;
-    let mut value = value;
-    if let Some(members) = value.as_object_mut() {
-        SERVER_ONLY.iter().for_each(|name| drop(members.remove(*name)));
-        let tags: Vec<Value> = tags.iter().map(|tag| json!({ "key": tag.key(), "value": tag.value() })).collect();
-        members.insert("tags".to_owned(), json!(tags));
-    }
-    Ok(value)
+    let mut members = registrable(definition)?;
+    let tags: Vec<Value> = tags.iter().map(|tag| json!({ "key": tag.key(), "value": tag.value() })).collect();
+    members.insert("tags".to_owned(), json!(tags));
+    Ok(Value::Object(members))
 }
 
 #[cfg(test)]

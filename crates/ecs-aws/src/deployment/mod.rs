@@ -3,6 +3,7 @@
 //! Taken when it happens: stopped tasks vanish after about an hour.
 
 mod cause;
+mod registrable;
 
 use std::fmt::Write as _;
 
@@ -17,6 +18,7 @@ use ecs_core::Result;
 use crate::Api;
 use crate::error::Answer as _;
 pub use cause::Cause;
+pub use registrable::{json_of, registrable, without_server_only};
 
 /// How many tasks DescribeTasks takes.
 const TASKS: i32 = 100;
