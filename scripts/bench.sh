@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Times the tutorial stack: cold create, a second run with nothing to do, destroy; by the tools and by plain AWS CLI calls
 # in bash (tests/bash/), in turn against one local AWS, without and with 50 ms for every call. Then a cold create with AWS's
-# usual waiting times, against the longest chain of dependent waits; and each program's start and memory.
+# usual waiting times, against the longest chain of dependent waits; and each program's start and memory, with a new image
+# on a healthy service for ecs-deploy.
 #
 #   scripts/bench.sh [ROUNDS]       default: 3; prints medians, ratios and numbers of API calls
 #
@@ -9,25 +10,18 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$(dirname "$0")/lib.sh"
-[[ ${1:-} != -h && ${1:-} != --help ]] || { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0; }
+[[ ${1:-} != -h && ${1:-} != --help ]] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0; }
 rounds=${1:-3}
 [[ $rounds =~ ^[1-9][0-9]*$ ]] || { say "${0##*/}: error: ROUNDS must be a whole number, not '$rounds'"; exit 2; }
 find_programs
 make_venv
 
-# The AWS CLI in an environment of its own: its own pins do not fit beside moto's.
-cli=${CARGO_TARGET_DIR:-$root/target}/bench-venv
-if ! "$cli/bin/aws" --version > /dev/null 2>&1; then
-    say "installing the AWS CLI into $cli"
-    python3 -m venv "$cli"
-    "$cli/bin/pip" install --quiet --disable-pip-version-check awscli==1.45.11
-fi
-PATH=$cli/bin:$PATH
+add_tool bench-venv awscli==1.45.11
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python=$root/.venv/bin/python3
 
-say "programs: $(dirname "$(command -v ecs-svc)"), $("$cli/bin/aws" --version 2>&1 | cut -d ' ' -f 1), $(nproc) processors, $rounds rounds"
+say "programs: $(dirname "$(command -v ecs-svc)"), $(aws --version 2>&1 | cut -d ' ' -f 1), $(nproc) processors, $rounds rounds"
 
 for latency in 0ms 50ms; do
     : > "$work/record" > "$work/log"
@@ -58,18 +52,29 @@ ecs-local -q --python "$python" --speed "$speed" --weather "$work/weather.toml" 
     "$0" "$1/tests/critical_path.py" "$2" "$3" "$seconds" "$5"
 ' "$python" "$root" "$work/weather.toml" "$work/record" "$work/log" "$speed" || { tail -n 40 "$work/log" >&2; fail "a run failed"; }
 
-# Start-up and memory, each program by itself: --version, then its part of a cold create.
-printf '\n%-8s %14s %14s\n' program "start (ms)" "peak (MB)"
+# Start-up and memory, each program by itself: --version, then its part of a cold create, and a deployment.
+printf '\n%-10s %14s %14s\n' program "start (ms)" "peak (MB)"
 export PEAK=$work/start
 tools=(ecs-net ecs-sg ecs-iam ecs-ecr ecs-db ecs-alb ecs-svc)
-for tool in "${tools[@]}"; do
+for tool in "${tools[@]}" ecs-deploy; do
     for _ in {1..21}; do "$python" "$root/tests/peak.py" "$tool" --version > /dev/null; done
 done
 line=$(printf " | $python $root/tests/peak.py %s" "${tools[@]}")
-PEAK=$work/peak ecs-local -q --python "$python" --speed 0 -- bash -c "set -o pipefail; { ${line# | }; } < /dev/null > /dev/null 2> $work/log" \
+# shellcheck disable=SC2016 # the inner shell expands these
+PEAK=$work/peak ecs-local -q --python "$python" --speed 0 --record "$work/record" -- bash -c "set -o pipefail
+    { ${line# | }; } < /dev/null > '$work/stack' 2> '$work/log' || exit"'
+    for round in {1..7}; do
+        "$0" "$1/tests/push.py" backend-repo "$round" > /dev/null || exit
+        before=$(wc -l < "$2/record")
+        begin=$(date +%s.%N)
+        "$0" "$1/tests/peak.py" ecs-deploy --image "backend=:$round" < "$2/stack" > /dev/null 2>> "$2/log" || exit
+        printf "%s %s\n" "$(awk -v begin="$begin" -v end="$(date +%s.%N)" "BEGIN { print end - begin }")" \
+            "$(($(wc -l < "$2/record") - before))" >> "$2/deploy"
+    done' "$python" "$root" "$work" \
     || { tail -n 40 "$work/log" >&2; fail "a run failed"; }
-for tool in "${tools[@]}"; do
+for tool in "${tools[@]}" ecs-deploy; do
     start=$(awk -v tool="$tool" '$1 == tool { print $2 }' "$work/start" | sort -n | sed -n 11p)
-    peak=$(awk -v tool="$tool" '$1 == tool { print $3 }' "$work/peak")
-    printf '%-8s %14s %14s\n' "$tool" "$start" "$peak"
+    peak=$(awk -v tool="$tool" '$1 == tool { print $3 }' "$work/peak" | sort -n | tail -n 1)
+    printf '%-10s %14s %14s\n' "$tool" "$start" "$peak"
 done
+sort -n "$work/deploy" | sed -n 4p | awk '{ printf "\na new image on a healthy service: %.2f s, %d calls\n", $1, $2 }'

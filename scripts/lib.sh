@@ -60,6 +60,18 @@ make_venv() {
         || fail "moto could not be installed: is PyPI reachable?"
 }
 
+# Makes an environment of its own for another tool, whose pins do not fit beside moto's, unless it is there, and puts it
+# into PATH: `add_tool bench-venv awscli==1.45.11`.
+add_tool() {
+    local venv=${CARGO_TARGET_DIR:-$root/target}/$1 package=$2
+    if [[ $("$venv/bin/pip" freeze 2> /dev/null) != *"$package"* ]]; then
+        say "installing $package into $venv"
+        python3 -m venv "$venv" || fail "no virtual environment could be made in $venv: apt-get install python3-venv"
+        "$venv/bin/pip" install --quiet --disable-pip-version-check "$package" || fail "$package could not be installed: is PyPI reachable?"
+    fi
+    PATH=$venv/bin:$PATH
+}
+
 # The version that tests/requirements.txt pins.
 moto_version() {
     sed -n 's/^moto==//p' "$root/tests/requirements.txt"

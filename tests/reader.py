@@ -1372,6 +1372,7 @@ def inventory_roles(account: Account) -> Json:
                 "trust": policy_statements(role["AssumeRolePolicyDocument"]),
                 "managed": role["Attached"],
                 "inline": role["Inline"],
+                "boundary": dig(role, "PermissionsBoundary.PermissionsBoundaryArn"),
                 "tags": tag_map(role.get("Tags")),
             }
             for role in account.roles
@@ -1613,14 +1614,19 @@ def scalable_targets(account: Account) -> list[Json]:
 def inventory_task_definition(account: Account, item: Json) -> Json:
     """One task definition."""
     containers = [
-        picked(one, "name", "image", "essential", "cpu", "memory", "memoryReservation", "portMappings", "command")
+        picked(one, "name", "image", "essential", "cpu", "memory", "memoryReservation", "portMappings")
+        | picked(one, "dependsOn", "linuxParameters")
         | {
             "environment": pairs(one.get("environment")),
             "secrets": {
                 name: parameter_name(source) for name, source in pairs(one.get("secrets"), "valueFrom").items()
             },
             "log": picked(one, "logConfiguration.logDriver", "logConfiguration.options"),
-            "health_check": one.get("healthCheck"),
+            # One text each: the order of their words tells.
+            "entry_point": " ".join(one.get("entryPoint", ())),
+            "command": " ".join(one.get("command", ())),
+            "health_check": picked(one.get("healthCheck", {}), "interval", "timeout", "retries", "startPeriod")
+            | {"command": " ".join(dig(one, "healthCheck.command") or ())},
         }
         for one in item["containerDefinitions"]
     ]
@@ -1657,6 +1663,7 @@ def inventory_service(account: Account, item: Json) -> Json:
     return picked(item, *paths) | {
         "cluster": account.name(item["clusterArn"]),
         "launch": launch_type(item),
+        "capacityProviderStrategy": item.get("capacityProviderStrategy") or [],
         "task_definition": family,
         "newest_revision": item["taskDefinition"] == newest.get("taskDefinitionArn"),
         "load_balancers": wiring(account, item),

@@ -6,6 +6,8 @@
     shift.py unrule PRIORITY      delete the listener rule of that priority
     shift.py alarm NAME           change an alarm, and let it tell somebody
     shift.py untag NAME           take the stack's tag off an alarm
+    shift.py borrow SERVICE...    run the service's tasks on Spot alone, and switch ECS Exec on
+    shift.py bind ROLE...         put a permissions boundary on the role
     shift.py provider             make GitHub's identity provider, for somebody else's audience
 
 It acts on the one cluster and the one load balancer that there are.
@@ -80,6 +82,22 @@ def untag(name: str) -> None:
     cloudwatch.untag_resource(ResourceARN=found["AlarmArn"], TagKeys=[TAG])
 
 
+def borrow(service: str) -> None:
+    """Runs the tasks of a service on Spot, with ECS Exec."""
+    ecs.update_service(
+        cluster=cluster(),
+        service=service,
+        capacityProviderStrategy=[{"capacityProvider": "FARGATE_SPOT", "weight": 1}],
+        enableExecuteCommand=True,
+        forceNewDeployment=True,
+    )
+
+
+def bind(role: str) -> None:
+    """Puts a permissions boundary on a role."""
+    iam.put_role_permissions_boundary(RoleName=role, PermissionsBoundary="arn:aws:iam::123456789012:policy/theirs")
+
+
 def provider(_: str) -> None:
     """Makes GitHub's identity provider."""
     iam.create_open_id_connect_provider(
@@ -87,7 +105,7 @@ def provider(_: str) -> None:
     )
 
 
-VERBS = {one.__name__: one for one in (deploy, delete, unrule, alarm, untag, provider)}
+VERBS = {one.__name__: one for one in (deploy, delete, unrule, alarm, untag, borrow, bind, provider)}
 
 
 def main() -> None:

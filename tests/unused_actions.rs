@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use ecs_pipe_tests::{TOOLS, policy};
+use ecs_pipe_tests::{PROGRAMS, policy};
 
 fn main() -> ExitCode {
     let notes = std::fs::read_dir(policy::notes()).into_iter().flatten().flatten();
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         .flat_map(|note| note.lines().map(str::to_owned).collect::<Vec<_>>())
         .collect();
     let mut wrong = Vec::new();
-    for tool in TOOLS {
+    for tool in PROGRAMS {
         let allowed = policy::actions(tool);
         let by_aws: BTreeSet<String> = policy::CHECKED_BY_AWS
             .iter()

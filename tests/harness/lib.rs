@@ -16,6 +16,10 @@ use tokio::process::{Child, Command};
 /// The tools in the order of the pipe.
 pub const TOOLS: [&str; 7] = ["ecs-net", "ecs-sg", "ecs-iam", "ecs-ecr", "ecs-db", "ecs-alb", "ecs-svc"];
 
+/// Every program that calls AWS: what it calls must be what its `policy` allows.
+pub const PROGRAMS: [&str; 8] =
+    ["ecs-net", "ecs-sg", "ecs-iam", "ecs-ecr", "ecs-db", "ecs-alb", "ecs-svc", "ecs-deploy"];
+
 /// The tools in the order of a destroy.
 pub const BACKWARDS: [&str; 7] = ["ecs-svc", "ecs-alb", "ecs-db", "ecs-ecr", "ecs-iam", "ecs-sg", "ecs-net"];
 
@@ -187,7 +191,7 @@ impl Cloud {
     pub fn take_calls(&self) -> Vec<Call> {
         let calls = self.aws.calls();
         self.aws.clear_calls();
-        let ours = calls.iter().filter(|call| TOOLS.contains(&call.tool.as_str()));
+        let ours = calls.iter().filter(|call| PROGRAMS.contains(&call.tool.as_str()));
         let ours = ours.map(|call| (call.tool.clone(), policy::action(call)));
         self.used.lock().unwrap_or_else(PoisonError::into_inner).extend(ours);
         calls

@@ -29,6 +29,8 @@ const ECS_PASSES: &str = "asked for by RegisterTaskDefinition with roles: \
                           https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html";
 const ECS_ROLES: &str = "the first cluster and the first scalable target of an account make roles: \
                          https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using-service-linked-roles.html";
+const ECS_TAGS: &str = "asked for by RegisterTaskDefinition and RunTask with tags: \
+                        https://docs.aws.amazon.com/AmazonECS/latest/developerguide/supported-iam-actions-tagging.html";
 const SCALING_TAGS: &str = "asked for by RegisterScalableTarget with tags: \
     https://docs.aws.amazon.com/autoscaling/application/userguide/resource-tagging-support.html";
 const ENDPOINT_NAMES: &str = "what CreateVpcEndpoint depends on, for private DNS: \
@@ -61,6 +63,8 @@ pub const CHECKED_BY_AWS: &[(&str, &str, &str)] = &[
     ("ecs-svc", "application-autoscaling:TagResource", SCALING_TAGS),
     ("ecs-svc", "iam:CreateServiceLinkedRole", ECS_ROLES),
     ("ecs-svc", "iam:PassRole", ECS_PASSES),
+    ("ecs-deploy", "ecs:TagResource", ECS_TAGS),
+    ("ecs-deploy", "iam:PassRole", ECS_PASSES),
 ];
 
 /// Returns the action that a call needs: `ec2:CreateVpc`. CloudWatch signs by another name than policies know it by.

@@ -158,7 +158,7 @@ impl Resources {
         let roles: BTreeSet<String> = task_roles.chain([stack.iam.execution_role.clone()]).collect();
         let repositories: BTreeSet<String> = services().filter_map(|(key, service)| service.repository(key)).collect();
         let log_groups: BTreeSet<String> = services().map(|(key, service)| service.log_group(key)).collect();
-        let sources = services().flat_map(|(_, service)| service.secrets.values());
+        let sources = services().flat_map(|(_, service)| service.secret_sources());
         let secrets: BTreeSet<String> = sources
             .filter_map(|source| {
                 if source.starts_with("${db.secret_arn}") {

@@ -23,6 +23,8 @@ pub struct Aws {
     pub region: String,
     /// ECS
     pub ecs: Api<aws_sdk_ecs::Client>,
+    /// ECS, for looks in a loop: sent once each, for the SDK's own pauses grow beyond the loop's
+    pub looks: Api<aws_sdk_ecs::Client>,
     /// Parameter Store
     pub ssm: Api<aws_sdk_ssm::Client>,
     /// Secrets Manager
@@ -38,9 +40,11 @@ pub struct Aws {
 impl Aws {
     /// Makes the clients of a session.
     pub fn new(session: Session, region: &str) -> Self {
+        let ecs = session.api(aws_sdk_ecs::Client::new);
         Self {
             region: region.to_owned(),
-            ecs: session.api(aws_sdk_ecs::Client::new),
+            looks: Api { read: ecs.write.clone(), write: ecs.write.clone() },
+            ecs,
             ssm: session.api(aws_sdk_ssm::Client::new),
             secrets: session.api(aws_sdk_secretsmanager::Client::new),
             iam: session.api(aws_sdk_iam::Client::new),

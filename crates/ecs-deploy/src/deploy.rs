@@ -8,15 +8,15 @@ use aws_sdk_ecs::types::{
 };
 use ecs_aws::deployment::{deployments, is_stalled, primary, short};
 use ecs_aws::{Answer as _, Caller, present};
-use ecs_core::stop::Stop;
 use ecs_core::{Error, Kind, Result};
 use futures::future::join_all;
 
 use crate::aws::{Aws, insist};
 use crate::check::{self, Plan, may_not_look};
-use crate::command::{Change, Until};
+use crate::command::Change;
+use crate::context::Context;
 use crate::definition::Definition;
-use crate::follow::{End, Follow};
+use crate::follow::Follow;
 use crate::image::{Asked, Home, Reference, look_up};
 use crate::one_off::{OneOff, Tasks};
 use crate::report::{ImageReport, Revisions, ServiceReport};
@@ -24,7 +24,6 @@ use crate::services::find_one;
 use crate::strategy;
 use crate::target::Target;
 use crate::verdict::Verdict;
-use crate::voice::Voice;
 
 /// Seconds by which a service deployment may be older than the deployment that it is about.
 const EARLIER: i64 = 10;
@@ -33,20 +32,12 @@ const LISTED: Duration = Duration::from_secs(30);
 
 /// One service to deploy to.
 pub struct Deploy<'d> {
-    /// The clients
-    pub aws: &'d Aws,
-    /// Speaks for the service
-    pub voice: &'d Voice,
-    /// The order to stop
-    pub stop: &'d Stop,
     /// The service
-    pub target: &'d Target,
+    pub on: Context<'d>,
     /// What is to change
     pub change: &'d Change,
     /// The images for this service
     pub images: Vec<Asked>,
-    /// Longest wait
-    pub timeout: Option<Duration>,
 }
 
 /// What runs now.
@@ -103,10 +94,10 @@ impl Deploy<'_> {
     /// # Errors
     /// A service or task definition that does not exist.
     pub async fn find(&self) -> Result<Running> {
-        let Target { cluster, service, .. } = self.target;
-        let service = self.stop.or(find_one(&self.aws.ecs, cluster, service)).await??;
+        let Target { cluster, service, .. } = self.on.target;
+        let service = self.on.stop.or(find_one(&self.on.aws.ecs, cluster, service)).await??;
         let revision = service.task_definition().unwrap_or_default().to_owned();
-        let (definition, tags) = self.stop.or(describe(self.aws, &revision)).await??;
+        let (definition, tags) = self.on.stop.or(describe(self.on.aws, &revision)).await??;
         Ok(Running { service, revision, definition, tags })
     }
 
@@ -140,7 +131,10 @@ impl Deploy<'_> {
             let empty = DeploymentConfiguration::builder().build();
             let effective = configuration.as_ref().or(live).unwrap_or(&empty);
             let plan = Plan { service: &service, definition: &definition, configuration: effective, caller };
-            problems.extend(self.stop.or(check::all(self.aws, self.voice, &plan, self.change)).await??);
+            for warning in strategy::warnings(&service, effective) {
+                self.on.voice.warn(&warning);
+            }
+            problems.extend(self.on.stop.or(check::all(self.on.aws, self.on.voice, &plan, self.change)).await??);
         }
         Ok(Prepared { service, before, definition, differs, again, changes, configuration, images, problems })
     }
@@ -152,20 +146,22 @@ impl Deploy<'_> {
         running: &Definition,
         caller: &Caller,
     ) -> Result<(Vec<ImageReport>, Vec<String>)> {
-        let home = Home { account: &caller.account, region: &self.aws.region };
+        let home = Home { account: &caller.account, region: &self.on.aws.region };
         let mut wanted = Vec::new();
         for asked in &self.images {
-            let named = asked.container.as_deref().or(self.target.container.as_deref());
+            let named = asked.container.as_deref().or(self.on.target.container.as_deref());
             let container = definition.serving(named)?;
             let current = running.image(&container).or(definition.image(&container));
             let reference = Reference::resolve(&asked.reference, current, home)?;
             wanted.push((container, asked.reference.clone(), reference));
         }
         let looks = wanted.iter().map(async |(_, _, reference)| match reference.ecr() {
-            Some(repository) => look_up(&self.aws.session, &self.aws.region, &repository, reference).await.map(Some),
+            Some(repository) => {
+                look_up(&self.on.aws.session, &self.on.aws.region, &repository, reference).await.map(Some)
+            }
             None => Ok(None),
         });
-        let looks = self.stop.or(join_all(looks)).await?;
+        let looks = self.on.stop.or(join_all(looks)).await?;
         let (mut images, mut problems) = (Vec::new(), Vec::new());
         for ((container, asked, reference), found) in wanted.into_iter().zip(looks) {
             let mut image = reference.to_string();
@@ -186,13 +182,20 @@ impl Deploy<'_> {
                     digest = Some(found.digest).filter(|digest| !digest.is_empty());
                 }
                 Ok(None) => {
-                    self.voice.detail("skipped", &format!("{reference} is not in ECR: not looked for, not pinned"))
+                    self.on.voice.detail("skipped", &format!("{reference} is not in ECR: not looked for, not pinned"))
                 }
                 Err(error) if error.kind() == Kind::NotFound => {
-                    problems.push(format!("the image {reference} is not there: {}", error.message()));
+                    // `fluent/fluent-bit:4` may have been meant for Docker Hub.
+                    let (whole, own) = (reference.to_string(), !asked.starts_with([':', '@']));
+                    let hub = if own && whole != asked && whole.ends_with(&asked) {
+                        format!("; one of Docker Hub is docker.io/{asked}")
+                    } else {
+                        String::new()
+                    };
+                    problems.push(format!("the image {reference} is not there: {}{hub}", error.message()));
                 }
                 Err(error) if may_not_look(&error) => {
-                    self.voice.detail("skipped", &format!("{reference} is not looked for: {}", error.render()));
+                    self.on.voice.detail("skipped", &format!("{reference} is not looked for: {}", error.render()));
                 }
                 Err(error) => return Err(error.doing(format!("looking for the image {reference}"))),
             }
@@ -205,7 +208,7 @@ impl Deploy<'_> {
     fn put_settings(&self, definition: &mut Definition) -> Result<()> {
         let change = self.change;
         if !change.environment.is_empty() || !change.secrets.is_empty() {
-            let container = definition.serving(self.target.container.as_deref())?;
+            let container = definition.serving(self.on.target.container.as_deref())?;
             for (name, value) in &change.environment {
                 definition.set_variable(&container, name, value);
             }
@@ -227,13 +230,13 @@ impl Deploy<'_> {
             return self.nothing_to_do(&prepared, report).await;
         }
         for change in &prepared.changes {
-            self.voice.say("change", change);
+            self.on.voice.say("change", change);
         }
-        self.stop.check()?;
+        self.on.stop.check()?;
         if !prepared.differs && !prepared.again {
             let wanted = Wanted { configuration: prepared.configuration.clone(), ..Wanted::default() };
-            update(self.aws, self.target, &prepared.service, &wanted).await?;
-            self.voice.say("done", "changed the deployment configuration in place; nothing to deploy");
+            update(self.on, &prepared.service, &wanted).await?;
+            self.on.voice.say("done", "changed the deployment configuration in place; nothing to deploy");
             report.verdict = Verdict::Unchanged;
             report.reason = Some("only the deployment configuration was changed".to_owned());
             return Ok(());
@@ -247,56 +250,45 @@ impl Deploy<'_> {
                 report.verdict = Verdict::RunFailed;
                 report.reason = Some(format!("{reason}; the service was left as it was"));
                 report.diagnosis = ended.into_diagnosis();
-                self.voice.say("left", &format!("left behind: revision {}, which nothing uses", short(&after)));
+                self.on.voice.say("left", &format!("left behind: revision {}, which nothing uses", short(&after)));
                 return Ok(());
             }
         }
-        self.stop.check()?;
+        self.on.stop.check()?;
         let wanted = Wanted {
             revision: Some(&after),
             configuration: prepared.configuration.clone(),
             force: self.change.force || prepared.again,
         };
-        let updated = update(self.aws, self.target, &prepared.service, &wanted).await?;
-        let arn = self.stop.or(deployment_of(self.aws, self.target, &prepared.service, &updated)).await??;
-        self.voice.say("deploying", &format!("deploying {} ({}): {arn}", short(&after), prepared.strategy()));
+        let updated = update(self.on, &prepared.service, &wanted).await?;
+        let arn = deployment_of(self.on, &prepared.service, &updated).await?;
+        self.on.voice.say("deploying", &format!("deploying {} ({}): {arn}", short(&after), prepared.strategy()));
         report.deployment_arn = Some(arn.clone());
         if self.change.detach {
             report.verdict = Verdict::Begun;
             report.reason = Some(format!("not waited for: `ecs-deploy wait {arn}`"));
             return Ok(());
         }
-        self.follow(&arn, self.change.until, report).await
+        self.follow(&arn, report).await
     }
 
     /// Nothing differs: but what was asked for may be under way, by another run of this very line.
     async fn nothing_to_do(&self, prepared: &Prepared, report: &mut ServiceReport) -> Result<()> {
         let under_way = primary(&prepared.service)
             .is_some_and(|primary| primary.rollout_state() == Some(&DeploymentRolloutState::InProgress));
-        if under_way && let Some(arn) = newest(self.aws, self.target, &prepared.service).await? {
-            self.voice.say("following", &format!("nothing differs, and its deployment is under way: {arn}"));
+        if under_way && let Some(arn) = newest(self.on, &prepared.service).await? {
+            self.on.voice.say("following", &format!("nothing differs, and its deployment is under way: {arn}"));
             report.deployment_arn = Some(arn.clone());
-            return self.follow(&arn, self.change.until, report).await;
+            return self.follow(&arn, report).await;
         }
-        self.voice.say("done", "nothing to do: the service runs this already (--force deploys it again)");
+        self.on.voice.say("done", "nothing to do: the service runs this already (--force deploys it again)");
         report.verdict = Verdict::Unchanged;
         Ok(())
     }
 
-    async fn follow(&self, arn: &str, until: Until, report: &mut ServiceReport) -> Result<()> {
-        let follow = Follow {
-            aws: self.aws,
-            voice: self.voice,
-            stop: self.stop,
-            cluster: &self.target.cluster,
-            service: &self.target.service,
-            arn,
-            until,
-            timeout: self.timeout,
-            fail_fast: self.change.fail_fast,
-        };
-        take(report, follow.to_its_end().await?);
-        Ok(())
+    async fn follow(&self, arn: &str, report: &mut ServiceReport) -> Result<()> {
+        let Change { until, fail_fast, .. } = *self.change;
+        Follow { on: self.on, arn, until, fail_fast }.to_its_end(report).await
     }
 
     /// Registers the new revision.
@@ -306,10 +298,10 @@ impl Deploy<'_> {
         let registered = insist(async || self.send_register(&prepared.definition).await).await;
         match registered {
             Err(error) if error.kind() == Kind::Transient => {
-                let (latest, _) = describe(self.aws, prepared.definition.family()).await?;
+                let (latest, _) = describe(self.on.aws, prepared.definition.family()).await?;
                 if latest.differences(&prepared.definition).is_empty() {
                     let call =
-                        self.aws.ecs.read.describe_task_definition().task_definition(prepared.definition.family());
+                        self.on.aws.ecs.read.describe_task_definition().task_definition(prepared.definition.family());
                     let reply = call.send().await.answer("ecs:DescribeTaskDefinition")?;
                     let made = reply.task_definition.and_then(|made| made.task_definition_arn);
                     return present(made, "ecs:DescribeTaskDefinition", "the task definition's ARN");
@@ -323,7 +315,7 @@ impl Deploy<'_> {
 
     async fn send_register(&self, definition: &Definition) -> Result<String> {
         let input = definition.input()?;
-        let call = self.aws.ecs.write.register_task_definition();
+        let call = self.on.aws.ecs.write.register_task_definition();
         let call = call.set_family(input.family).set_container_definitions(input.container_definitions);
         let call = call.set_task_role_arn(input.task_role_arn).set_execution_role_arn(input.execution_role_arn);
         let call = call.set_network_mode(input.network_mode).set_volumes(input.volumes);
@@ -344,22 +336,19 @@ impl Deploy<'_> {
         })?;
         let arn = reply.task_definition.and_then(|made| made.task_definition_arn);
         let arn = present(arn, "ecs:RegisterTaskDefinition", "the task definition's ARN")?;
-        self.voice.say("registered", &format!("registered {}", short(&arn)));
+        self.on.voice.say("registered", &format!("registered {}", short(&arn)));
         Ok(arn)
     }
 
     /// Runs the one-off task that must succeed first.
     async fn run_first(&self, prepared: &Prepared, revision: &str, command: &[String]) -> Result<Tasks> {
         let one_off = OneOff {
-            aws: self.aws,
-            voice: self.voice,
-            stop: self.stop,
+            on: self.on,
             service: &prepared.service,
             revision,
             definition: &prepared.definition,
-            container: prepared.definition.serving(self.target.container.as_deref())?,
+            container: prepared.definition.serving(self.on.target.container.as_deref())?,
             command,
-            timeout: self.timeout,
         };
         let begun = one_off.start(1).await?;
         one_off.to_its_end(begun).await
@@ -375,8 +364,8 @@ struct Wanted<'w> {
 }
 
 /// Asks ECS for a deployment; where the answer is lost, looks whether it has begun before it asks again.
-async fn update(aws: &Aws, target: &Target, before: &Service, wanted: &Wanted<'_>) -> Result<Service> {
-    let Target { cluster, service, .. } = target;
+async fn update(on: Context<'_>, before: &Service, wanted: &Wanted<'_>) -> Result<Service> {
+    let Context { aws, target: Target { cluster, service, .. }, .. } = on;
     let send = async || {
         let call = aws.ecs.write.update_service().cluster(cluster).service(service);
         let call = call.set_task_definition(wanted.revision.map(str::to_owned));
@@ -405,7 +394,8 @@ async fn update(aws: &Aws, target: &Target, before: &Service, wanted: &Wanted<'_
 ///
 /// ECS names it in its answer, or lists it a moment later: then it is the oldest that came after the update, for the
 /// next may be somebody else's.
-async fn deployment_of(aws: &Aws, target: &Target, before: &Service, updated: &Service) -> Result<String> {
+async fn deployment_of(on: Context<'_>, before: &Service, updated: &Service) -> Result<String> {
+    let Target { cluster, service, .. } = on.target;
     let known = before.current_service_deployment();
     if let Some(arn) = updated.current_service_deployment()
         && Some(arn) != known
@@ -416,7 +406,7 @@ async fn deployment_of(aws: &Aws, target: &Target, before: &Service, updated: &S
     let begin = tokio::time::Instant::now();
     let mut pause = Duration::from_millis(50);
     loop {
-        let listed = deployments(&aws.ecs, &target.cluster, &target.service, since).await?;
+        let listed = on.stop.or(deployments(&on.aws.ecs, cluster, service, since)).await??;
         let new = listed.into_iter().filter(|one| one.service_deployment_arn() != known);
         let oldest = new.min_by_key(|one| one.created_at().map(|at| at.as_nanos()));
         if let Some(arn) = oldest.and_then(|one| one.service_deployment_arn) {
@@ -426,7 +416,7 @@ async fn deployment_of(aws: &Aws, target: &Target, before: &Service, updated: &S
             return Err(Error::other("ECS has accepted the update, but lists no deployment of it")
                 .hint("`ecs-deploy status` says how the service is"));
         }
-        tokio::time::sleep(pause).await;
+        on.stop.or(tokio::time::sleep(pause)).await?;
         pause = (pause * 2).min(Duration::from_secs(2));
     }
 }
@@ -435,33 +425,22 @@ async fn deployment_of(aws: &Aws, target: &Target, before: &Service, updated: &S
 ///
 /// # Errors
 /// Any refusal by ECS.
-pub async fn redeploy(aws: &Aws, stop: &Stop, target: &Target, service: &Service, revision: &str) -> Result<String> {
-    let updated = update(aws, target, service, &Wanted { revision: Some(revision), ..Wanted::default() }).await?;
-    stop.or(deployment_of(aws, target, service, &updated)).await?
+pub async fn redeploy(on: Context<'_>, service: &Service, revision: &str) -> Result<String> {
+    let updated = update(on, service, &Wanted { revision: Some(revision), ..Wanted::default() }).await?;
+    deployment_of(on, service, &updated).await
 }
 
 /// Returns the newest service deployment of a service.
 ///
 /// # Errors
 /// Any refusal by ECS.
-pub async fn newest(aws: &Aws, target: &Target, service: &Service) -> Result<Option<String>> {
+pub async fn newest(on: Context<'_>, service: &Service) -> Result<Option<String>> {
     if let Some(arn) = service.current_service_deployment() {
         return Ok(Some(arn.to_owned()));
     }
-    let all = deployments(&aws.ecs, &target.cluster, &target.service, None).await?;
+    let all = deployments(&on.aws.ecs, &on.target.cluster, &on.target.service, None).await?;
     let newest = all.into_iter().max_by_key(|one| one.created_at().map(|at| at.as_nanos()));
     Ok(newest.and_then(|one| one.service_deployment_arn))
-}
-
-/// Writes the end of a wait into the report.
-pub fn take(report: &mut ServiceReport, end: End) {
-    report.verdict = end.verdict;
-    report.reason = end.reason;
-    report.diagnosis = end.diagnosis;
-    if let Some(deployment) = end.deployment {
-        report.times.deployment_created_at = deployment.created_at().map(crate::report::time);
-        report.times.deployment_finished_at = deployment.finished_at().map(crate::report::time);
-    }
 }
 
 /// Reads a revision, or the latest one of a family.

@@ -3,6 +3,7 @@
 mod aws;
 mod check;
 mod command;
+mod context;
 mod definition;
 mod deploy;
 mod diagnosis;

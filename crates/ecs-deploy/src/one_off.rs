@@ -7,16 +7,15 @@ use aws_sdk_ecs::types::{ContainerOverride, PropagateTags, Service, Tag, Task, T
 use ecs_aws::deployment::{Cause, primary, short, stopped_because};
 use ecs_aws::{Answer as _, present};
 use ecs_core::console::human;
-use ecs_core::stop::Stop;
 use ecs_core::{Error, Kind, Result};
 use tokio::time::Instant;
 
-use crate::aws::{Aws, insist};
+use crate::aws::insist;
+use crate::context::Context;
 use crate::definition::Definition;
 use crate::diagnosis::{Diagnosis, ExitCode, LogTail, StoppedTask};
 use crate::logs::Stream;
 use crate::report::TaskReport;
-use crate::voice::Voice;
 
 /// Longest wait where nobody says one: a migration may take its time, but not the whole night.
 const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
@@ -33,13 +32,9 @@ const STARTED_BY: &str = "ecs-deploy";
 
 /// A command to run with a service's network and task definition.
 pub struct OneOff<'o> {
-    /// The clients
-    pub aws: &'o Aws,
-    /// Speaks for the service
-    pub voice: &'o Voice,
-    /// The order to stop
-    pub stop: &'o Stop,
-    /// The service whose network it has
+    /// What it is run beside
+    pub on: Context<'o>,
+    /// The service whose network it has, as ECS describes it
     pub service: &'o Service,
     /// ARN of the revision to run
     pub revision: &'o str,
@@ -49,8 +44,6 @@ pub struct OneOff<'o> {
     pub container: String,
     /// Command and arguments; empty: the container's own
     pub command: &'o [String],
-    /// Longest wait
-    pub timeout: Option<Duration>,
 }
 
 /// The tasks of one command, and what they wrote.
@@ -70,10 +63,10 @@ impl OneOff<'_> {
     /// # Errors
     /// Any refusal by ECS, a place that Fargate does not have included.
     pub async fn start(&self, count: i32) -> Result<Tasks> {
-        self.stop.check()?;
+        self.on.stop.check()?;
         let token = self.token();
         let send = async || {
-            let call = self.aws.ecs.write.run_task().cluster(self.service.cluster_arn().unwrap_or_default());
+            let call = self.on.aws.ecs.write.run_task().cluster(self.service.cluster_arn().unwrap_or_default());
             let call = call.task_definition(self.revision).count(count).client_token(&token).started_by(STARTED_BY);
             let call = call.set_network_configuration(self.service.network_configuration().cloned());
             let strategy = self.service.capacity_provider_strategy();
@@ -105,7 +98,7 @@ impl OneOff<'_> {
             return present(None, "ecs:RunTask", "the task");
         }
         for task in &tasks {
-            self.voice.say(
+            self.on.voice.say(
                 "running",
                 &format!("running {} as task {}", self.words(), short(task.task_arn().unwrap_or_default())),
             );
@@ -120,7 +113,7 @@ impl OneOff<'_> {
     pub async fn to_its_end(&self, begun: Tasks) -> Result<Tasks> {
         let mut run = begun;
         let ended = self.wait(&mut run).await;
-        self.voice.end();
+        self.on.voice.end();
         let names: Vec<_> = run.tasks.iter().filter_map(Task::task_arn).map(short).collect();
         ended.map_err(|error| error.hint(format!("the task goes on without us: {}", names.join(", "))))?;
         Ok(run)
@@ -133,7 +126,7 @@ impl OneOff<'_> {
         let (mut trouble, mut last_reads) = (None, 0);
         let mut states: Vec<String> = Vec::new();
         loop {
-            match self.stop.or(self.look(&arns)).await? {
+            match self.on.stop.or(self.look(&arns)).await? {
                 Ok(tasks) if tasks.len() == arns.len() => {
                     trouble = None;
                     run.tasks = tasks;
@@ -142,7 +135,8 @@ impl OneOff<'_> {
                 Ok(_) => {}
                 Err(error) if matches!(error.kind(), Kind::Throttled | Kind::Transient) => {
                     if trouble.as_deref() != Some(error.message()) {
-                        self.voice
+                        self.on
+                            .voice
                             .warn(&format!("no look at the task for the moment, it goes on: {}", error.message()));
                         trouble = Some(error.message().to_owned());
                     }
@@ -152,11 +146,11 @@ impl OneOff<'_> {
             let now: Vec<String> =
                 run.tasks.iter().map(|task| task.last_status().unwrap_or_default().to_owned()).collect();
             if now != states {
-                self.voice.say("progress", &format!("task {}", crate::follow::words(&now.join(", "))));
+                self.on.voice.say("progress", &format!("task {}", crate::follow::words(&now.join(", "))));
                 said = Instant::now();
                 states = now;
             }
-            let read = self.stop.or(self.read(run, &mut streams)).await?;
+            let read = self.on.stop.or(self.read(run, &mut streams)).await?;
             if read > 0 {
                 said = Instant::now();
             }
@@ -168,22 +162,23 @@ impl OneOff<'_> {
                 }
             }
             let waited = begin.elapsed();
-            if waited >= self.timeout.unwrap_or(PATIENCE) {
+            if waited >= self.on.timeout.unwrap_or(PATIENCE) {
                 run.timed_out = true;
                 return Ok(());
             }
             if said.elapsed() >= SAY_EVERY {
                 said = Instant::now();
-                self.voice
+                self.on
+                    .voice
                     .say("waiting", &format!("waiting for the task: {}, for {}", states.join(", "), human(waited)));
             }
-            self.voice.show(format!("{}  task {}", self.words(), states.join(", ")));
-            self.stop.or(tokio::time::sleep((waited / 10).clamp(PACE.0, PACE.1))).await?;
+            self.on.voice.show(format!("{}  task {}", self.words(), states.join(", ")));
+            self.on.stop.or(tokio::time::sleep((waited / 10).clamp(PACE.0, PACE.1))).await?;
         }
     }
 
     async fn look(&self, arns: &[String]) -> Result<Vec<Task>> {
-        let call = self.aws.ecs.read.describe_tasks().cluster(self.service.cluster_arn().unwrap_or_default());
+        let call = self.on.aws.looks.read.describe_tasks().cluster(self.service.cluster_arn().unwrap_or_default());
         let reply = call.set_tasks(Some(arns.to_vec())).send().await.answer("ecs:DescribeTasks")?;
         Ok(reply.tasks.unwrap_or_default())
     }
@@ -198,7 +193,7 @@ impl OneOff<'_> {
                 continue;
             }
             if !streams.contains_key(&arn) {
-                let Some(stream) = Stream::of(self.aws, self.definition, &self.container, &arn) else { continue };
+                let Some(stream) = Stream::of(self.on.aws, self.definition, &self.container, &arn) else { continue };
                 streams.insert(arn.clone(), stream);
             }
             let Some(stream) = streams.get_mut(&arn) else { continue };
@@ -207,7 +202,7 @@ impl OneOff<'_> {
                     count += lines.len();
                     for line in &lines {
                         let prefix = if several { format!("{} ", short(&arn)) } else { String::new() };
-                        self.voice.say("log", &format!("{prefix}| {line}"));
+                        self.on.voice.say("log", &format!("{prefix}| {line}"));
                     }
                     if !lines.is_empty() {
                         let tail = run.tails.entry(arn).or_default();
@@ -217,7 +212,7 @@ impl OneOff<'_> {
                     }
                 }
                 Err(error) => {
-                    self.voice.detail("log", &format!("the task's log cannot be read: {}", error.message()));
+                    self.on.voice.detail("log", &format!("the task's log cannot be read: {}", error.message()));
                 }
             }
         }

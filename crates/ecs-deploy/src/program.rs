@@ -16,6 +16,7 @@ use futures::join;
 use crate::NAME;
 use crate::aws::Aws;
 use crate::command::{Change, Line, Place, Run, Until, Verb, Which};
+use crate::context::Context;
 use crate::deploy::{Deploy, Prepared, describe};
 use crate::image::Asked;
 use crate::one_off::{OneOff, revision_of};
@@ -216,20 +217,16 @@ impl Program<'_> {
         }
     }
 
+    fn on<'o>(&'o self, target: &'o Target, voice: &'o Voice) -> Context<'o> {
+        Context { aws: self.aws, voice, stop: self.stop, target, timeout: self.run.flags.timeout }
+    }
+
     /// Looks at everything first, for all services; deploys only where nothing is wrong with any.
     async fn deploy(&self, change: &Change, plan: bool, jobs: &[Job], voices: &[Voice], reports: &mut [ServiceReport]) {
         let deploys: Vec<Deploy<'_>> = jobs
             .iter()
             .zip(voices)
-            .map(|((target, images), voice)| Deploy {
-                aws: self.aws,
-                voice,
-                stop: self.stop,
-                target,
-                change,
-                images: images.clone(),
-                timeout: self.run.flags.timeout,
-            })
+            .map(|((target, images), voice)| Deploy { on: self.on(target, voice), change, images: images.clone() })
             .collect();
         let (caller, running) = join!(self.caller(), join_all(deploys.iter().map(Deploy::find)));
         let each = deploys.iter().zip(running).map(async |(deploy, running)| match (&caller, running) {
@@ -245,19 +242,19 @@ impl Program<'_> {
                 Err(error) => Err(error),
                 Ok(prepared) if plan || wrong => {
                     prepared.fill(report);
-                    look(deploy.voice, &prepared, plan, report);
+                    look(deploy.on.voice, &prepared, plan, report);
                     Ok(())
                 }
                 Ok(prepared) => deploy.run(prepared, report).await,
             };
-            self.take(deploy.voice, report, done);
+            self.take(deploy.on.voice, report, done);
         });
         join_all(each).await;
     }
 
     /// Does one thing with one service.
     async fn one(&self, work: &Work, target: &Target, voice: &Voice, report: &mut ServiceReport) -> Result<()> {
-        let act = Act { aws: self.aws, voice, stop: self.stop, target, arn: self.arn, timeout: self.run.flags.timeout };
+        let act = Act { on: self.on(target, voice), arn: self.arn };
         match work {
             Work::Wait { until } => act.wait(*until, report).await,
             Work::Status => act.status(report).await,
@@ -294,15 +291,12 @@ impl Program<'_> {
         let (definition, _) = describe(self.aws, &revision).await?;
         report.task_definition = Some(Revisions { before: revision.clone(), after: revision.clone() });
         let one_off = OneOff {
-            aws: self.aws,
-            voice,
-            stop: self.stop,
+            on: self.on(target, voice),
             service: &service,
             revision: &revision,
             container: definition.serving(target.container.as_deref())?,
             definition: &definition,
             command,
-            timeout: self.run.flags.timeout,
         };
         let begun = one_off.start(count).await?;
         report.tasks = begun.reports();

@@ -86,6 +86,24 @@ pub fn problems(service: &Service, configuration: &DeploymentConfiguration) -> V
     problems
 }
 
+/// Says what makes the verdict of a deployment worth less than it looks.
+pub fn warnings(service: &Service, configuration: &DeploymentConfiguration) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if service.desired_count() == 0 {
+        warnings.push(
+            "the service wants no tasks (desired count 0): the deployment succeeds without starting any".to_owned(),
+        );
+    }
+    let breaker = configuration.deployment_circuit_breaker().is_some_and(DeploymentCircuitBreaker::enable);
+    if !breaker && !shifts_traffic(configuration) {
+        warnings.push(
+            "the service has no deployment circuit breaker: a version that does not start is tried for ever; --fail-fast goes back"
+                .to_owned(),
+        );
+    }
+    warnings
+}
+
 fn check_flags(change: &Change, strategy: StrategyName) -> Result<()> {
     let refuse = |flag: &str, of: &str| Err(Error::usage(format!("{flag} goes with {of} only")));
     match strategy {
@@ -248,6 +266,17 @@ mod tests {
         for (desired, least, most, count) in cases {
             let found = problems(&service(desired), &percents(least, most));
             assert_eq!(found.len(), count, "{desired} {least} {most}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_verdict_that_is_worth_less_is_warned_of() {
+        let service = |desired| Service::builder().desired_count(desired).build();
+        let bare = DeploymentConfiguration::builder().build();
+        let canary = DeploymentConfiguration::builder().strategy(DeploymentStrategy::Canary).build();
+        let cases = [(2, rolling(), 0), (0, rolling(), 1), (2, bare, 1), (2, canary, 0)];
+        for (desired, configuration, count) in cases {
+            assert_eq!(warnings(&service(desired), &configuration).len(), count, "{desired} {configuration:?}");
         }
     }
 

@@ -1,45 +1,38 @@
 //! What is done with a deployment that exists: wait for it, continue it, abort it, go back from it, say how it is.
 
-use std::time::Duration;
-
 use aws_sdk_ecs::types::{
     DeploymentLifecycleHookAction, DeploymentRolloutState, Service, ServiceDeploymentBrief,
     ServiceDeploymentStatus as Status,
 };
 use ecs_aws::deployment::{Cause, deployments, describe as describe_deployment, primary, short};
 use ecs_aws::{Answer as _, present};
-use ecs_core::stop::Stop;
 use ecs_core::{Error, Kind, Result};
 use futures::future::join_all;
 
-use crate::aws::{Aws, insist};
+use crate::aws::insist;
 use crate::command::Until;
+use crate::context::Context;
 use crate::definition::Definition;
-use crate::deploy::{newest, take};
+use crate::deploy::{newest, redeploy};
 use crate::diagnosis::{Evidence, target_groups};
-use crate::follow::{Follow, stop as stop_deployment, words};
+use crate::follow::{Follow, paused, stop as stop_deployment, words};
 use crate::image::{Reference, look_up};
 use crate::report::{Revisions, ServiceReport};
 use crate::services::find_one;
 use crate::strategy;
 use crate::target::Target;
 use crate::verdict::Verdict;
-use crate::voice::Voice;
+
+/// How many ARNs DescribeServiceRevisions takes
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServiceRevisions.html>).
+const REVISIONS: usize = 20;
 
 /// One service, and what is to be done with its deployment.
 pub struct Act<'a> {
-    /// The clients
-    pub aws: &'a Aws,
-    /// Speaks for the service
-    pub voice: &'a Voice,
-    /// The order to stop
-    pub stop: &'a Stop,
     /// The service
-    pub target: &'a Target,
+    pub on: Context<'a>,
     /// ARN of the deployment; none: the newest of the service
     pub arn: Option<&'a str>,
-    /// Longest wait
-    pub timeout: Option<Duration>,
 }
 
 impl Act<'_> {
@@ -50,7 +43,7 @@ impl Act<'_> {
     pub async fn wait(&self, until: Until, report: &mut ServiceReport) -> Result<()> {
         let arn = self.arn().await?;
         report.deployment_arn = Some(arn.clone());
-        self.voice.say("following", &format!("following {arn}"));
+        self.on.voice.say("following", &format!("following {arn}"));
         self.follow(&arn, until, report).await
     }
 
@@ -61,33 +54,33 @@ impl Act<'_> {
     pub async fn go_on(&self, report: &mut ServiceReport) -> Result<()> {
         let arn = self.arn().await?;
         report.deployment_arn = Some(arn.clone());
-        let deployment = describe_deployment(&self.aws.ecs, &arn).await?;
+        let deployment = describe_deployment(&self.on.aws.ecs, &arn).await?;
         let deployment = deployment.ok_or_else(|| unknown(&arn))?;
-        let view = crate::follow::paused(&deployment);
+        let view = paused(&deployment);
         if view.is_empty() {
             let status = words(deployment.status().map_or("unknown", Status::as_str));
             return Err(Error::other(format!("the deployment waits for nobody: it is {status}"))
                 .hint(format!("`ecs-deploy wait {arn}` follows it")));
         }
-        self.stop.check()?;
+        self.on.stop.check()?;
         for hook in view {
             let send = async || {
-                let call = self.aws.ecs.write.continue_service_deployment().service_deployment_arn(&arn);
+                let call = self.on.aws.ecs.write.continue_service_deployment().service_deployment_arn(&arn);
                 let call = call.hook_id(&hook).action(DeploymentLifecycleHookAction::Continue);
                 call.send().await.answer("ecs:ContinueServiceDeployment").map(drop)
             };
             match insist(send).await {
                 // The answer was lost, or somebody else was faster: the hook says whether it still waits.
                 Err(error) if error.kind() == Kind::Transient || error.code() == Some("InvalidParameterException") => {
-                    let now = describe_deployment(&self.aws.ecs, &arn).await?.ok_or_else(|| unknown(&arn))?;
-                    if crate::follow::paused(&now).contains(&hook) {
+                    let now = describe_deployment(&self.on.aws.ecs, &arn).await?.ok_or_else(|| unknown(&arn))?;
+                    if paused(&now).contains(&hook) {
                         return Err(error.doing("continuing the deployment"));
                     }
                 }
                 sent => sent.map_err(|error| error.doing("continuing the deployment"))?,
             }
         }
-        self.voice.say("continued", &format!("continued {arn}"));
+        self.on.voice.say("continued", &format!("continued {arn}"));
         self.follow(&arn, Until::Done, report).await
     }
 
@@ -106,15 +99,15 @@ impl Act<'_> {
     /// # Errors
     /// When there is nothing to go back to; any refusal by ECS.
     pub async fn roll_back(&self, to: Option<&str>, report: &mut ServiceReport) -> Result<()> {
-        let Target { cluster, service: name, .. } = self.target;
-        let service = find_one(&self.aws.ecs, cluster, name).await?;
+        let Target { cluster, service: name, .. } = self.on.target;
+        let service = find_one(&self.on.aws.ecs, cluster, name).await?;
         let before = service.task_definition().unwrap_or_default().to_owned();
         report.strategy = Some(strategy::name(service.deployment_configuration()).to_owned());
         report.task_definition = Some(Revisions { before: before.clone(), after: before.clone() });
         let revision = match to {
             Some(to) => self.revision(to, &before),
             None => {
-                let mut all = deployments(&self.aws.ecs, cluster, name, None).await?;
+                let mut all = deployments(&self.on.aws.ecs, cluster, name, None).await?;
                 all.sort_by_key(|one| std::cmp::Reverse(one.created_at().map(|at| at.as_nanos())));
                 match all.first() {
                     Some(last) if is_under_way(last) => {
@@ -123,7 +116,7 @@ impl Act<'_> {
                         return self.stop_and_go_back(&arn, report).await;
                     }
                     Some(last) if went_back(last) => {
-                        self.voice.say("done", &format!(
+                        self.on.voice.say("done", &format!(
                             "nothing to do: ECS has rolled the last deployment back already, and runs {} (--to goes further back)",
                             short(&before)
                         ));
@@ -135,7 +128,7 @@ impl Act<'_> {
                 }
             }
         };
-        let status = self.aws.ecs.read.describe_task_definition().task_definition(&revision).send().await;
+        let status = self.on.aws.ecs.read.describe_task_definition().task_definition(&revision).send().await;
         let found = status
             .answer("ecs:DescribeTaskDefinition")
             .map_err(|error| error.doing(format!("looking for the revision {}", short(&revision))))?;
@@ -149,7 +142,7 @@ impl Act<'_> {
         }
         let revision = found.task_definition_arn().unwrap_or(&revision).to_owned();
         if revision == before {
-            self.voice.say("done", &format!("nothing to do: the service runs {} already", short(&before)));
+            self.on.voice.say("done", &format!("nothing to do: the service runs {} already", short(&before)));
             report.verdict = Verdict::Unchanged;
             return Ok(());
         }
@@ -169,7 +162,7 @@ impl Act<'_> {
         let looks = images.map(async |image| {
             let reference = Reference::parse(image);
             let repository = reference.ecr()?;
-            match look_up(&self.aws.session, &self.aws.region, &repository, &reference).await {
+            match look_up(&self.on.aws.session, &self.on.aws.region, &repository, &reference).await {
                 Err(error) if error.kind() == Kind::NotFound => {
                     Some(format!("the image {image} of {} is not there any more", definition.family()))
                 }
@@ -185,23 +178,26 @@ impl Act<'_> {
     /// # Errors
     /// Any refusal by ECS.
     pub async fn status(&self, report: &mut ServiceReport) -> Result<()> {
-        let Target { cluster, service: name, .. } = self.target;
-        let service = find_one(&self.aws.ecs, cluster, name).await?;
+        let Target { cluster, service: name, .. } = self.on.target;
+        let service = find_one(&self.on.aws.ecs, cluster, name).await?;
         let running = service.task_definition().unwrap_or_default().to_owned();
         report.strategy = Some(strategy::name(service.deployment_configuration()).to_owned());
         report.task_definition = Some(Revisions { before: running.clone(), after: running.clone() });
-        report.deployment_arn = newest(self.aws, self.target, &service).await?;
+        report.deployment_arn = newest(self.on, &service).await?;
         let deployment = match &report.deployment_arn {
-            Some(arn) => describe_deployment(&self.aws.ecs, arn).await?,
+            Some(arn) => describe_deployment(&self.on.aws.ecs, arn).await?,
             None => None,
         };
-        let mut evidence = Evidence::since(None);
+        // What an earlier deployment suffered from says nothing of how the service is now.
+        let since = deployment.as_ref().and_then(|deployment| deployment.created_at()).copied();
+        let mut evidence = Evidence::since(since);
         evidence.take_events(&service);
-        let tasks = evidence.take_tasks(self.aws, cluster, name).await;
-        let targets = evidence.take_targets(self.aws, &target_groups(&service)).await;
+        let tasks = evidence.take_tasks(self.on.aws, cluster, name).await;
+        evidence.keep_tasks_of(&running);
+        let targets = evidence.take_targets(self.on.aws, &target_groups(&service)).await;
         for (what, failed) in [("stopped tasks", tasks.err()), ("targets", targets.err())] {
             if let Some(error) = failed {
-                self.voice.warn(&format!("{what} cannot be read: {}", error.message()));
+                self.on.voice.warn(&format!("{what} cannot be read: {}", error.message()));
             }
         }
         let (running_count, desired) = (service.running_count(), service.desired_count());
@@ -213,7 +209,7 @@ impl Act<'_> {
             Some(deployment) => words(deployment.status().map_or("unknown", Status::as_str)),
             None => "none".to_owned(),
         };
-        self.voice.say(
+        self.on.voice.say(
             "status",
             &format!("{}: {running_count} of {desired} tasks running, last deployment {state}", short(&running)),
         );
@@ -221,8 +217,8 @@ impl Act<'_> {
             report.verdict = Verdict::Healthy;
             return Ok(());
         }
-        let warn = |line: String| self.voice.warn(&line);
-        let diagnosis = evidence.conclude(self.aws, &service, deployment.as_ref(), warn).await;
+        let warn = |line: String| self.on.voice.warn(&line);
+        let diagnosis = evidence.conclude(self.on.aws, &service, deployment.as_ref(), warn).await;
         report.verdict = Verdict::Unhealthy;
         report.reason = Some(if short_of {
             format!("{running_count} of {desired} tasks are running")
@@ -243,43 +239,31 @@ impl Act<'_> {
         if let Some(arn) = self.arn {
             return Ok(arn.to_owned());
         }
-        let Target { cluster, service: name, .. } = self.target;
-        let service = find_one(&self.aws.ecs, cluster, name).await?;
-        newest(self.aws, self.target, &service).await?.ok_or_else(|| {
+        let Target { cluster, service: name, .. } = self.on.target;
+        let service = find_one(&self.on.aws.ecs, cluster, name).await?;
+        newest(self.on, &service).await?.ok_or_else(|| {
             Error::new(Kind::NotFound, format!("ECS knows no deployment of the service {name}"))
                 .hint("it keeps them for 90 days")
         })
     }
 
     async fn follow(&self, arn: &str, until: Until, report: &mut ServiceReport) -> Result<()> {
-        let follow = Follow {
-            aws: self.aws,
-            voice: self.voice,
-            stop: self.stop,
-            cluster: &self.target.cluster,
-            service: &self.target.service,
-            arn,
-            until,
-            timeout: self.timeout,
-            fail_fast: false,
-        };
-        take(report, follow.to_its_end().await?);
-        Ok(())
+        Follow { on: self.on, arn, until, fail_fast: false }.to_its_end(report).await
     }
 
     async fn stop_and_go_back(&self, arn: &str, report: &mut ServiceReport) -> Result<()> {
-        self.stop.check()?;
-        match stop_deployment(self.aws, arn).await {
-            Ok(()) => self.voice.say("stopping", &format!("stopping {arn}, going back")),
+        self.on.stop.check()?;
+        match stop_deployment(self.on.aws, arn).await {
+            Ok(()) => self.on.voice.say("stopping", &format!("stopping {arn}, going back")),
             // At its end, or being stopped already: what it comes to is the answer.
             Err(error) if error.code() == Some("ConflictException") || error.kind() == Kind::Transient => {
-                let now = describe_deployment(&self.aws.ecs, arn).await?.ok_or_else(|| unknown(arn))?;
+                let now = describe_deployment(&self.on.aws.ecs, arn).await?.ok_or_else(|| unknown(arn))?;
                 if now.status() == Some(&Status::Successful) {
                     return Err(Error::other("the deployment has succeeded already: there is nothing to stop")
                         .hint("`ecs-deploy rollback` goes back to the version before"));
                 }
                 if error.kind() == Kind::Transient {
-                    stop_deployment(self.aws, arn).await.map_err(|error| error.doing("stopping the deployment"))?;
+                    stop_deployment(self.on.aws, arn).await.map_err(|error| error.doing("stopping the deployment"))?;
                 }
             }
             Err(error) => return Err(error.doing("stopping the deployment")),
@@ -295,9 +279,9 @@ impl Act<'_> {
 
     /// Deploys an older revision.
     async fn deploy(&self, service: &Service, revision: &str, report: &mut ServiceReport) -> Result<()> {
-        self.stop.check()?;
-        self.voice.say("deploying", &format!("going back to {}", short(revision)));
-        let arn = crate::deploy::redeploy(self.aws, self.stop, self.target, service, revision).await?;
+        self.on.stop.check()?;
+        self.on.voice.say("deploying", &format!("going back to {}", short(revision)));
+        let arn = redeploy(self.on, service, revision).await?;
         if let Some(revisions) = &mut report.task_definition {
             revision.clone_into(&mut revisions.after);
         }
@@ -314,25 +298,27 @@ impl Act<'_> {
         to.to_owned()
     }
 
-    /// Returns the task definition of the newest successful deployment that ran another one than now.
+    /// Returns the task definition of the last successful deployment before the first one of what runs now.
     ///
-    /// Never "the number before": that one may be the very one that failed.
+    /// Never "the number before": that one may be the very one that failed. And never a later one: after a rollback,
+    /// another one goes further back, not forward again to what was left.
     async fn last_successful(&self, newest_first: &[ServiceDeploymentBrief], running: &str) -> Result<String> {
         let successful = newest_first.iter().filter(|one| one.status() == Some(&Status::Successful));
         let revisions: Vec<String> =
             successful.filter_map(|one| one.target_service_revision_arn().map(str::to_owned)).collect();
-        // DescribeServiceRevisions takes 20 ARNs.
-        for revisions in revisions.chunks(20) {
-            let call = self.aws.ecs.read.describe_service_revisions();
+        let mut definitions = Vec::new();
+        for revisions in revisions.chunks(REVISIONS) {
+            let call = self.on.aws.ecs.read.describe_service_revisions();
             let reply = call.set_service_revision_arns(Some(revisions.to_vec())).send().await;
             let reply = reply.answer("ecs:DescribeServiceRevisions")?;
             let of = |arn: &String| {
-                let all = reply.service_revisions().iter();
-                all.clone().find(|one| one.service_revision_arn() == Some(arn))?.task_definition().map(str::to_owned)
+                let mut all = reply.service_revisions().iter();
+                all.find(|one| one.service_revision_arn() == Some(arn))?.task_definition().map(str::to_owned)
             };
-            if let Some(found) = revisions.iter().filter_map(of).find(|definition| definition != running) {
-                return Ok(found);
-            }
+            definitions.extend(revisions.iter().filter_map(of));
+        }
+        if let Some(found) = before(&definitions, running) {
+            return Ok(found.to_owned());
         }
         Err(Error::other(format!(
             "no successful deployment before {} is known: there is nothing to go back to",
@@ -340,6 +326,12 @@ impl Act<'_> {
         ))
         .hint("ECS keeps deployments for 90 days; name a revision with --to"))
     }
+}
+
+/// Returns what ran before the first time of what runs now; of task definitions, newest first.
+fn before<'d>(newest_first: &'d [String], running: &str) -> Option<&'d str> {
+    let first = newest_first.iter().rposition(|definition| definition == running).map_or(0, |first| first + 1);
+    newest_first.get(first..)?.iter().map(String::as_str).find(|definition| *definition != running)
 }
 
 fn unknown(arn: &str) -> Error {
@@ -366,6 +358,25 @@ fn went_back(deployment: &ServiceDeploymentBrief) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_rollback_goes_further_back() {
+        let of = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+        let cases: [(&[&str], &str, Option<&str>); 6] = [
+            (&["3", "2", "1"], "3", Some("2")),
+            // Gone back to 2 by a rollback: 3 is what was left.
+            (&["2", "3", "2", "1"], "2", Some("1")),
+            (&["1", "2", "1"], "1", None),
+            // Deployed again with --force.
+            (&["2", "2", "1"], "2", Some("1")),
+            // Not known any more, or put there by another way.
+            (&["2", "1"], "9", Some("2")),
+            (&[], "1", None),
+        ];
+        for (newest_first, running, wanted) in cases {
+            assert_eq!(before(&of(newest_first), running), wanted, "{newest_first:?} {running}");
+        }
+    }
 
     #[test]
     fn only_what_has_not_ended_is_under_way() {

@@ -6,12 +6,14 @@ mod document;
 mod oidc_provider;
 mod role;
 mod secret_access;
+mod task_access;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_iam::Client;
 use ecs_aws::{Api, Session};
 use ecs_core::member;
+use ecs_core::stack::Service;
 use ecs_core::tool::Tool;
 use ecs_core::{All as _, Held, Result, Run, Stack};
 use futures::future::join_all;
@@ -62,12 +64,14 @@ impl Tool for Iam {
                     "Action": [
                         "iam:CreateRole",
                         "iam:DeleteRole",
+                        "iam:DeleteRolePermissionsBoundary",
                         "iam:DeleteRolePolicy",
                         "iam:DetachRolePolicy",
                         "iam:GetRole",
                         "iam:GetRolePolicy",
                         "iam:ListAttachedRolePolicies",
                         "iam:ListRolePolicies",
+                        "iam:PutRolePermissionsBoundary",
                         "iam:PutRolePolicy",
                         "iam:TagRole",
                         "iam:UpdateAssumeRolePolicy",
@@ -128,8 +132,9 @@ impl Tool for Iam {
         };
         let (execution, made, infrastructure, deploy) = join!(
             run.ensure(&iam, execution.for_execution(stack)),
-            join_all(task_roles.iter().map(|(name, key)| {
-                run.ensure(&iam, Role::new(stack, name, &format!("Task role for {key} application")))
+            join_all(task_roles.iter().map(|(name, (key, service))| {
+                let role = Role::new(stack, name, &format!("Task role for {key} application"));
+                run.ensure(&iam, role.for_tasks((key, service)))
             })),
             infrastructure,
             deploy(run, &iam, stack),
@@ -177,10 +182,10 @@ async fn destroy(run: &Run<'_>, iam: &IamApi, stack: &Stack) -> Result<()> {
 /// Returns the task roles' names, each with the first service that has it.
 ///
 /// A service may name the execution role as its task role: it is not made twice.
-fn task_roles(stack: &Stack) -> BTreeMap<String, &str> {
+fn task_roles(stack: &Stack) -> BTreeMap<String, (&str, &Service)> {
     let mut roles = BTreeMap::new();
     for (key, service) in &stack.services {
-        roles.entry(service.task_role(key)).or_insert(key.as_str());
+        roles.entry(service.task_role(key)).or_insert((key.as_str(), service));
     }
     roles.remove(&stack.iam.execution_role);
     roles
@@ -213,7 +218,7 @@ mod tests {
     fn services_that_share_a_task_role_get_one() {
         let mut stack = Stack::default();
         let of = |stack: &Stack| -> Vec<(String, String)> {
-            task_roles(stack).into_iter().map(|(name, key)| (name, key.to_owned())).collect()
+            task_roles(stack).into_iter().map(|(name, (key, _))| (name, key.to_owned())).collect()
         };
         let pair = |name: &str, key: &str| (name.to_owned(), key.to_owned());
         assert_eq!(of(&stack), [pair("backendTaskRole", "backend"), pair("frontendTaskRole", "frontend")]);

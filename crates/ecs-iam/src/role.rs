@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_sdk_iam::types::Tag;
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::RoleArn;
+use ecs_core::stack::Service;
 use ecs_core::{All as _, Change, Error, Identity, Kind, Owner, Resource, Result, Stack};
 use futures::future::join_all;
 use futures::join;
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use crate::deploy_access::DeployAccess;
 use crate::document::Grants;
 use crate::secret_access::SecretAccess;
+use crate::task_access;
 use crate::{IamApi, LAYER, oidc_provider};
 
 /// AWS's managed policy for execution roles: pull images, write logs.
@@ -32,6 +34,7 @@ const DESCRIPTION: &str = "description";
 const TRUST: &str = "trust policy";
 const MANAGED: &str = "managed policy";
 const INLINE: &str = "inline policy";
+const BOUNDARY: &str = "permissions boundary";
 
 /// A role, with its description, trust policy and policies.
 #[derive(Debug)]
@@ -42,6 +45,8 @@ pub struct Role {
     /// Name of AWS's managed policy that it has, with its path
     managed: Option<&'static str>,
     inline: Option<Inline>,
+    /// ARN of the policy that limits what it may do
+    boundary: Option<String>,
     /// The first one of an account is made after ECS's service-linked role
     executes: bool,
 }
@@ -58,6 +63,8 @@ struct Inline {
 enum Access {
     Secrets(SecretAccess),
     Deployments(Box<DeployAccess>),
+    /// What a task may do: all that the stack file says, none for nothing
+    Task(Option<Value>),
 }
 
 impl Access {
@@ -66,6 +73,7 @@ impl Access {
         match self {
             Access::Secrets(access) => access.document(role),
             Access::Deployments(access) => Some(access.document(role)),
+            Access::Task(document) => document.clone(),
         }
     }
 }
@@ -77,10 +85,11 @@ pub struct Live {
     pub arn: RoleArn,
     description: String,
     trust: Grants,
-    /// Managed policies attached, read only of a role that is to have any policy
+    /// Managed policies attached, read only of a role of which they are reported
     managed: Vec<String>,
     /// What our inline policy says, read only of a role that is to have one
     inline: Option<Grants>,
+    boundary: Option<String>,
     tags: Vec<Tag>,
 }
 
@@ -93,6 +102,7 @@ impl Role {
             trust: trust_in("ecs-tasks.amazonaws.com"),
             managed: None,
             inline: None,
+            boundary: stack.iam.permissions_boundary.clone(),
             executes: false,
         }
     }
@@ -103,6 +113,13 @@ impl Role {
         let name = stack.iam.parameter_policy.clone();
         let inline = Some(Inline { name, access: Access::Secrets(SecretAccess::new(stack)) });
         Self { managed: Some(EXECUTION_POLICY), inline, executes: true, ..self }
+    }
+
+    /// Makes it the task role of a service: it may do what the stack file says.
+    #[must_use]
+    pub fn for_tasks(self, (key, service): (&str, &Service)) -> Self {
+        let inline = Inline { name: service.service_name(key), access: Access::Task(task_access::document(service)) };
+        Self { inline: Some(inline), ..self }
     }
 
     /// Makes the role with which ECS shifts traffic: ECS itself takes it on, not its tasks.
@@ -133,9 +150,13 @@ impl Role {
         Ok(())
     }
 
-    /// Says whether it is to have any policy: then others may have given it more.
-    fn has_policies(&self) -> bool {
-        self.managed.is_some() || self.inline.is_some()
+    /// Says whether managed policies that others attach are reported: what tasks may do is for others to add to.
+    fn reports_managed(&self) -> bool {
+        let inline = self.inline.as_ref().is_some_and(|inline| match inline.access {
+            Access::Secrets(_) | Access::Deployments(_) => true,
+            Access::Task(_) => false,
+        });
+        self.managed.is_some() || inline
     }
 }
 
@@ -161,6 +182,7 @@ impl Resource for Role {
             trust: Grants::of(&self.trust),
             managed: Vec::new(),
             inline: None,
+            boundary: self.boundary.clone(),
             tags: Vec::new(),
         }
     }
@@ -172,7 +194,7 @@ impl Resource for Role {
         let name = &self.identity.name;
         let reply = iam.read.get_role().role_name(name).send().await.answer_if_found("iam:GetRole")?;
         let Some(role) = reply.and_then(|reply| reply.role) else { return Ok(None) };
-        let managed = async { if self.has_policies() { attached(iam, name).await } else { Ok(Vec::new()) } };
+        let managed = async { if self.reports_managed() { attached(iam, name).await } else { Ok(Vec::new()) } };
         let inline = async {
             match &self.inline {
                 Some(Inline { name: policy, .. }) => inline(iam, name, policy).await,
@@ -190,6 +212,7 @@ impl Resource for Role {
             trust: role.assume_role_policy_document.as_deref().map(Grants::read).unwrap_or_default(),
             managed,
             inline,
+            boundary: role.permissions_boundary.and_then(|boundary| boundary.permissions_boundary_arn),
             tags: role.tags.unwrap_or_default(),
         }))
     }
@@ -206,6 +229,8 @@ impl Resource for Role {
         }
         let call = iam.write.create_role().role_name(&self.identity.name).description(&self.description);
         let call = call.assume_role_policy_document(self.trust.to_string());
+        // In the same call: whoever may only make roles with a boundary is refused without.
+        let call = call.set_permissions_boundary(self.boundary.clone());
         let call = call.set_tags(Some(tags(&self.identity)?));
         let arn = call.send().await.answer("iam:CreateRole")?.role.map(|role| role.arn);
         Ok(Live { arn: present(arn, "iam:CreateRole", "the role's ARN")?.into(), ..self.planned() })
@@ -215,6 +240,10 @@ impl Resource for Role {
         let mut changes: Vec<Change> =
             Change::of(DESCRIPTION, &live.description, &self.description).into_iter().collect();
         changes.extend(live.trust.changes(TRUST, &Grants::of(&self.trust)));
+        changes.extend(match (&live.boundary, &self.boundary) {
+            (Some(is), None) => Some(Change::foreign(BOUNDARY, is)),
+            (is, wanted) => Change::of(BOUNDARY, &is.clone().unwrap_or_default(), &wanted.clone().unwrap_or_default()),
+        });
         let partition = live.arn.as_str().split(':').nth(1).unwrap_or_default();
         let wanted = self.managed.map(|name| managed_policy(partition, name));
         let missing = wanted.iter().filter(|arn| !live.managed.contains(arn));
@@ -250,6 +279,20 @@ impl Resource for Role {
             }
             Ok(())
         };
+        let boundary = async {
+            match &self.boundary {
+                _ if !changed(BOUNDARY) => {}
+                Some(arn) => {
+                    let call = iam.write.put_role_permissions_boundary().role_name(name).permissions_boundary(arn);
+                    call.send().await.answer("iam:PutRolePermissionsBoundary")?;
+                }
+                None => {
+                    let call = iam.write.delete_role_permissions_boundary().role_name(name);
+                    call.send().await.answer_if_found("iam:DeleteRolePermissionsBoundary")?;
+                }
+            }
+            Ok(())
+        };
         let managed = changes.iter().filter(|change| change.field == MANAGED).map(async |change| {
             if change.to.is_empty() {
                 detach(iam, name, &change.from).await
@@ -258,8 +301,9 @@ impl Resource for Role {
             }
         });
         let inline = async { if changed(INLINE) { self.update_inline(iam, live).await } else { Ok(()) } };
-        let (description, trust, managed, inline) = join!(description, trust, join_all(managed), inline);
-        (description, trust, managed.all(), inline).all()?;
+        let (description, trust, boundary, managed, inline) =
+            join!(description, trust, boundary, join_all(managed), inline);
+        (description, trust, boundary, managed.all(), inline).all()?;
         Ok(())
     }
 
@@ -459,8 +503,36 @@ mod tests {
     }
 
     #[test]
-    fn a_task_role_has_no_policies_of_ours() {
-        let role = Role::new(&stack(), "frontendTaskRole", "d");
-        assert_eq!(role.diff(&Live { arn: ARN.into(), ..role.planned() }), []);
+    fn a_task_role_may_do_what_the_file_says_and_others_may_attach_more() {
+        let mut service = Service::default();
+        let role = |service: &Service| Role::new(&stack(), "frontendTaskRole", "d").for_tasks(("frontend", service));
+        let live = |role: &Role, inline| Live { arn: ARN.into(), inline, ..role.planned() };
+        let bare = role(&service);
+        assert_eq!(bare.diff(&live(&bare, None)), []);
+        assert!(!bare.reports_managed());
+        service.exec = Some(true);
+        let exec = role(&service);
+        assert_eq!(exec.diff(&live(&exec, None)), [Change::update(INLINE, "", "frontend-service")]);
+        let grants = task_access::document(&service).as_ref().map(Grants::of);
+        assert_eq!(exec.diff(&live(&exec, grants.clone())), []);
+        assert_eq!(bare.diff(&live(&bare, grants)), [Change::update(INLINE, "frontend-service", "")]);
+    }
+
+    #[test]
+    fn a_boundary_of_the_file_is_put_and_one_of_somebody_elses_is_theirs() {
+        let boundary = |name: &str| format!("arn:aws:iam::123456789012:policy/{name}");
+        let mut stack = stack();
+        let changes = |stack: &Stack, boundary: Option<&str>| -> Vec<Change> {
+            let role = Role::new(stack, "x", "d");
+            role.diff(&Live { arn: ARN.into(), boundary: boundary.map(str::to_owned), ..role.planned() })
+        };
+        assert_eq!(changes(&stack, None), []);
+        let theirs = boundary("theirs");
+        assert_eq!(changes(&stack, Some(&theirs)), [Change::foreign(BOUNDARY, &theirs)]);
+        let ours = boundary("ours");
+        stack.iam.permissions_boundary = Some(ours.clone());
+        assert_eq!(changes(&stack, None), [Change::update(BOUNDARY, "", &ours)]);
+        assert_eq!(changes(&stack, Some(&theirs)), [Change::update(BOUNDARY, &theirs, &ours)]);
+        assert_eq!(changes(&stack, Some(&ours)), []);
     }
 }

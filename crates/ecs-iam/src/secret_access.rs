@@ -1,10 +1,12 @@
-//! What ECS must be able to read to start the services' tasks: their secrets, and nothing else.
+//! What ECS must be able to read to start the services' tasks: their secrets, and nothing else but what the stack file says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ecs_core::Stack;
 use ecs_core::id::RoleArn;
 use serde_json::{Value, json};
+
+use crate::task_access;
 
 /// Number of the colon-separated parts of a secret's ARN; a JSON key, a version stage and a version id may follow.
 ///
@@ -24,6 +26,8 @@ pub struct SecretAccess {
     foreign: BTreeSet<String>,
     /// Whether the secret that RDS keeps is one of them
     database: bool,
+    /// What the stack file allows beside
+    statements: Vec<Value>,
 }
 
 /// What a document grants, collected.
@@ -43,8 +47,9 @@ impl SecretAccess {
             parameters: BTreeMap::new(),
             foreign: BTreeSet::new(),
             database: false,
+            statements: stack.iam.execution_statements.iter().map(task_access::statement).collect(),
         };
-        for source in stack.services.values().flat_map(|service| service.secrets.values()) {
+        for source in stack.services.values().flat_map(|service| service.secret_sources()) {
             if source.starts_with("${") {
                 access.database = true;
             } else if source.starts_with("arn:") {
@@ -82,7 +87,7 @@ impl SecretAccess {
         for arn in &self.foreign {
             collected.allow_foreign(arn);
         }
-        collected.document()
+        collected.document(&self.statements)
     }
 }
 
@@ -106,7 +111,7 @@ impl Collected {
         keys.insert(format!("arn:{partition}:kms:{region}:{account}:key/*"));
     }
 
-    fn document(self) -> Option<Value> {
+    fn document(self, others: &[Value]) -> Option<Value> {
         let reads = [("ssm:GetParameters", self.parameters), ("secretsmanager:GetSecretValue", self.secrets)];
         let reads = reads.into_iter().filter(|(_, resources)| !resources.is_empty());
         let reads =
@@ -119,7 +124,7 @@ impl Collected {
                 "Condition": {"StringEquals": {"kms:ViaService": service}}
             })
         });
-        let statements: Vec<Value> = reads.chain(keys).collect();
+        let statements: Vec<Value> = reads.chain(keys).chain(others.iter().cloned()).collect();
         (!statements.is_empty()).then(|| json!({"Version": "2012-10-17", "Statement": statements}))
     }
 }
@@ -225,6 +230,19 @@ mod tests {
                 .collect();
             assert_eq!(services, through, "{source}");
         }
+    }
+
+    #[test]
+    fn what_the_file_says_is_allowed_beside() {
+        let statement =
+            json!({ "actions": ["kms:Decrypt"], "resources": ["arn:aws:kms:us-east-1:123456789012:key/k"] });
+        let mut stack = stack(&[]);
+        stack.iam.execution_statements = vec![serde_json::from_value(statement).expect("a statement")];
+        let document = SecretAccess::new(&stack).document(&ROLE.into()).expect("something to do");
+        let wanted = json!([
+            { "Effect": "Allow", "Action": ["kms:Decrypt"], "Resource": ["arn:aws:kms:us-east-1:123456789012:key/k"] }
+        ]);
+        assert_eq!(document["Statement"], wanted);
     }
 
     #[test]

@@ -3,14 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ecs::types::{
-    Compatibility, ContainerDefinition, CpuArchitecture, KeyValuePair, LogConfiguration, LogDriver, NetworkMode,
-    OsFamily, PortMapping, RuntimePlatform, Secret, TaskDefinition, TransportProtocol,
+    Compatibility, ContainerCondition, ContainerDefinition, ContainerDependency, CpuArchitecture, HealthCheck,
+    KeyValuePair, LinuxParameters, LogConfiguration, LogDriver, NetworkMode, OsFamily, PortMapping, RuntimePlatform,
+    Secret, TaskDefinition, TransportProtocol,
 };
 use ecs_core::{Change, Result};
 
 use crate::ecs;
 
-/// What we own of a task definition; the image is not part of it (see [`crate::task_definition`]).
+/// What a difference in a sidecar is called.
+const SIDECAR: &str = "sidecar";
+
+/// What we own of a task definition; the image of the container that serves is not part of it (see
+/// [`crate::task_definition`]).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Form {
     /// CPU units
@@ -29,11 +34,11 @@ pub struct Form {
     pub platform: (String, String),
     /// The container that serves
     pub container: Container,
-    /// Names of the other containers, which somebody else has put in
-    pub others: Vec<String>,
+    /// The other containers, by name: the stack file's, and of what is also those that somebody else has put in
+    pub sidecars: BTreeMap<String, Container>,
 }
 
-/// What we own of the container that serves.
+/// What we own of a container. What is none here of what is wanted is not ours: it stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Container {
     /// Its name
@@ -50,19 +55,52 @@ pub struct Container {
     pub log_driver: String,
     /// Options of the log driver
     pub log_options: BTreeMap<String, String>,
+    /// Image, of a sidecar
+    pub image: Option<String>,
+    /// CPU units kept for it; 0 for none
+    pub cpu: Option<i32>,
+    /// Hard limit in MiB; 0 for none
+    pub memory: Option<i32>,
+    /// Soft limit in MiB; 0 for none
+    pub memory_reservation: Option<i32>,
+    /// Entry point; empty for the image's
+    pub entry_point: Option<Vec<String>>,
+    /// Command; empty for the image's
+    pub command: Option<Vec<String>>,
+    /// Check that ECS runs inside it
+    pub health_check: Option<Check>,
+    /// Whether ECS puts an init process into it, as ECS Exec would have it
+    pub init: Option<bool>,
+    /// How far which other containers must have come before it starts
+    pub depends_on: Option<BTreeMap<String, String>>,
+}
+
+/// A check that ECS runs inside a container; times are in seconds. One without a command is none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Check {
+    /// Its command
+    pub command: Vec<String>,
+    /// Time between two checks
+    pub interval: i32,
+    /// Time that a check may take
+    pub timeout: i32,
+    /// Number of checks in a row that must fail
+    pub retries: i32,
+    /// Time after the start in which failed checks do not count
+    pub start_period: i32,
 }
 
 impl Form {
-    /// Returns what a task definition is, with the container of that name as the one that serves.
+    /// Returns what a task definition is, seen as what it is to be: that tells which container serves.
     ///
     /// ECS fills in `essential`, `hostPort` and `protocol`, sorts `environment`, turns "1 vCPU" and "2 GB" into numbers
     /// and shows lists that were not sent as empty ones.
     /// A missing `runtimePlatform` is Linux on X86_64
     /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RuntimePlatform.html>).
-    pub fn of(definition: &TaskDefinition, container: &str) -> Self {
-        let serving = serving(definition.container_definitions(), container);
+    pub fn of(definition: &TaskDefinition, wanted: &Self) -> Self {
+        let serving = wanted.serving(definition.container_definitions());
         let others = definition.container_definitions().iter().enumerate();
-        let others = others.filter(|(index, _)| Some(*index) != serving).map(|(_, other)| text(other.name()));
+        let others = others.filter(|(index, _)| Some(*index) != serving).map(|(_, other)| Container::of(other));
         let serving = serving.and_then(|index| definition.container_definitions().get(index));
         let platform = definition.runtime_platform();
         let system = platform.and_then(RuntimePlatform::operating_system_family).unwrap_or(&OsFamily::Linux);
@@ -76,21 +114,16 @@ impl Form {
             fargate: definition.requires_compatibilities().contains(&Compatibility::Fargate),
             platform: (system.as_str().to_owned(), processor.as_str().to_owned()),
             container: serving.map(Container::of).unwrap_or_default(),
-            others: others.collect(),
+            sidecars: others.map(|other| (other.name.clone(), other)).collect(),
         }
     }
 
-    /// Compares what is with what is wanted. No value of an environment variable is shown: it may be a secret that
-    /// somebody has put there.
+    /// Compares what is with what is wanted. No value of an environment variable is shown, and no command that is not the
+    /// file's: it may hold a secret that somebody has put there.
     pub fn changes(&self, wanted: &Self) -> Vec<Change> {
-        let (is, to_be) = (&self.container, &wanted.container);
         let platform = |form: &Self| format!("{}/{}", form.platform.0, form.platform.1);
         let compatibility = |form: &Self| if form.fargate { "FARGATE" } else { "" }.to_owned();
-        let ports = |container: &Container| {
-            let ports: Vec<_> = container.ports.iter().map(|(port, protocol)| format!("{port}/{protocol}")).collect();
-            ports.join(" ")
-        };
-        let single = [
+        let task = [
             Change::of("cpu", &self.cpu, &wanted.cpu),
             Change::of("memory", &self.memory, &wanted.memory),
             Change::of("execution role", &self.execution_role, &wanted.execution_role),
@@ -98,42 +131,70 @@ impl Form {
             Change::of("network mode", &self.network_mode, &wanted.network_mode),
             Change::of("compatibility", &compatibility(self), &compatibility(wanted)),
             Change::of("runtime platform", &platform(self), &platform(wanted)),
-            Change::of("container", &is.name, &to_be.name),
-            Change::of("essential", &is.essential, &to_be.essential),
-            Change::of("ports", &ports(is), &ports(to_be)),
-            Change::of("log driver", &is.log_driver, &to_be.log_driver),
+            Change::of("container", &self.container.name, &wanted.container.name),
         ];
-        let maps = [
-            pairs("environment variable", &is.environment, &to_be.environment, |name, _| name.to_owned()),
-            pairs("secret", &is.secrets, &to_be.secrets, |name, from| format!("{name} from {from}")),
-            pairs("log option", &is.log_options, &to_be.log_options, |name, value| format!("{name}={value}")),
-        ];
-        let others = self.others.iter().filter(|other| !wanted.others.contains(other));
+        let sidecars = wanted.sidecars.iter().flat_map(|(name, wanted)| {
+            let Some(is) = self.sidecars.get(name) else { return vec![Change::update(SIDECAR, "", name)] };
+            let of = |change: &Change, value: &str| match value {
+                "" => String::new(),
+                value => format!("{name} {} {value}", change.field),
+            };
+            let changes = is.changes(wanted);
+            changes.iter().map(|one| Change::update(SIDECAR, of(one, &one.from), of(one, &one.to))).collect()
+        });
+        let others = self.sidecars.keys().filter(|other| !wanted.sidecars.contains_key(*other));
         let others = others.map(|other| Change::foreign("container", other));
-        single.into_iter().flatten().chain(maps.into_iter().flatten()).chain(others).collect()
+        let serving = self.container.changes(&wanted.container);
+        task.into_iter().flatten().chain(serving).chain(sidecars).chain(others).collect()
     }
 
     /// Returns the containers to register: those of `base` with ours changed to fit, or ours alone.
     ///
-    /// What we do not own of our container stays: a health check, mount points, limits.
+    /// What we do not own of our container stays: mount points, limits, whatever the stack file says nothing of.
     pub fn containers(
         &self,
         base: &[ContainerDefinition],
         image: &str,
         alone: bool,
     ) -> Result<Vec<ContainerDefinition>> {
-        let mut containers = base.to_vec();
-        let index = serving(base, &self.container.name).unwrap_or_else(|| {
-            containers.push(ContainerDefinition::builder().build());
-            containers.len() - 1
-        });
-        if alone {
-            let ours = containers.swap_remove(index);
-            return Ok(vec![self.container.over(ours, image)?]);
+        let serving = self.serving(base);
+        let mut containers = Vec::new();
+        for (index, container) in base.iter().enumerate() {
+            let sidecar = container.name().and_then(|name| self.sidecars.get(name));
+            match sidecar {
+                _ if Some(index) == serving => containers.push(self.container.over(container.clone(), image)?),
+                Some(sidecar) => containers.push(sidecar.over(container.clone(), &text(sidecar.image.as_deref()))?),
+                None if alone => {}
+                None => containers.push(container.clone()),
+            }
         }
-        let ours = containers.remove(index);
-        containers.insert(index, self.container.over(ours, image)?);
+        let new = || ContainerDefinition::builder().build();
+        if serving.is_none() {
+            containers.insert(0, self.container.over(new(), image)?);
+        }
+        for (name, sidecar) in &self.sidecars {
+            if !base.iter().any(|container| container.name() == Some(name)) {
+                containers.push(sidecar.over(new(), &text(sidecar.image.as_deref()))?);
+            }
+        }
+        if alone {
+            // Nobody can wait for a container that is not there any more.
+            let names: BTreeSet<String> = containers.iter().map(|container| text(container.name())).collect();
+            for depends_on in containers.iter_mut().filter_map(|container| container.depends_on.as_mut()) {
+                depends_on.retain(|dependency| names.contains(dependency.container_name()));
+            }
+        }
         Ok(containers)
+    }
+
+    /// Returns the place of the container that serves: the one of its name, else the one that had another name before,
+    /// which is the first with a port. A sidecar of the stack file is neither.
+    fn serving(&self, containers: &[ContainerDefinition]) -> Option<usize> {
+        let named = containers.iter().position(|container| container.name() == Some(&self.container.name));
+        let sidecar =
+            |container: &ContainerDefinition| container.name().is_some_and(|name| self.sidecars.contains_key(name));
+        let open = || containers.iter().position(|one| !one.port_mappings().is_empty() && !sidecar(one));
+        named.or_else(open).or_else(|| containers.iter().position(|container| !sidecar(container)))
     }
 }
 
@@ -146,6 +207,9 @@ impl Container {
         let secrets = container.secrets().iter();
         let log = container.log_configuration();
         let options = log.and_then(LogConfiguration::options).into_iter().flatten();
+        let depends_on = container.depends_on().iter();
+        let dependency =
+            |one: &ContainerDependency| (one.container_name().to_owned(), one.condition().as_str().to_owned());
         Self {
             name: text(container.name()),
             essential: container.essential().unwrap_or(true),
@@ -154,7 +218,61 @@ impl Container {
             secrets: secrets.map(|secret| (secret.name().to_owned(), secret.value_from().to_owned())).collect(),
             log_driver: log.map(|log| log.log_driver().as_str().to_owned()).unwrap_or_default(),
             log_options: options.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            image: Some(text(container.image())),
+            cpu: Some(container.cpu()),
+            memory: Some(container.memory().unwrap_or_default()),
+            memory_reservation: Some(container.memory_reservation().unwrap_or_default()),
+            entry_point: Some(container.entry_point().to_vec()),
+            command: Some(container.command().to_vec()),
+            health_check: Some(container.health_check().map(Check::of).unwrap_or_default()),
+            init: Some(
+                container.linux_parameters().and_then(LinuxParameters::init_process_enabled).unwrap_or_default(),
+            ),
+            depends_on: Some(depends_on.map(dependency).collect()),
         }
+    }
+
+    /// Compares all but the name.
+    fn changes(&self, wanted: &Self) -> Vec<Change> {
+        let ports = |container: &Self| {
+            let ports: Vec<_> = container.ports.iter().map(|(port, protocol)| format!("{port}/{protocol}")).collect();
+            ports.join(" ")
+        };
+        let number = |field, is: Option<i32>, wanted: Option<i32>| {
+            owned(field, is, wanted, |number| match number {
+                0 => String::new(),
+                number => number.to_string(),
+            })
+        };
+        // What is there may be anybody's, and hold what nobody should read.
+        let words = |field, is: &Option<Vec<String>>, wanted: &Option<Vec<String>>| {
+            let change = owned(field, is.clone(), wanted.clone(), |words| line(words))?;
+            Some(Change { from: hidden(&change.from), ..change })
+        };
+        let check = owned("health check", self.health_check.clone(), wanted.health_check.clone(), ToString::to_string);
+        let depends_on = |of: &BTreeMap<String, String>| {
+            of.iter().map(|(name, condition)| format!("{name} {condition}")).collect::<Vec<_>>().join(", ")
+        };
+        let single = [
+            Change::of("essential", &self.essential, &wanted.essential),
+            Change::of("ports", &ports(self), &ports(wanted)),
+            Change::of("log driver", &self.log_driver, &wanted.log_driver),
+            owned("image", self.image.clone(), wanted.image.clone(), Clone::clone),
+            number("container cpu", self.cpu, wanted.cpu),
+            number("container memory", self.memory, wanted.memory),
+            number("memory reservation", self.memory_reservation, wanted.memory_reservation),
+            words("entry point", &self.entry_point, &wanted.entry_point),
+            words("command", &self.command, &wanted.command),
+            check.map(|change| Change { from: hidden(&change.from), ..change }),
+            owned("init process", self.init, wanted.init, ToString::to_string),
+            owned("dependencies", self.depends_on.clone(), wanted.depends_on.clone(), depends_on),
+        ];
+        let maps = [
+            pairs("environment variable", &self.environment, &wanted.environment, |name, _| name.to_owned()),
+            pairs("secret", &self.secrets, &wanted.secrets, |name, from| format!("{name} from {from}")),
+            pairs("log option", &self.log_options, &wanted.log_options, |name, value| format!("{name}={value}")),
+        ];
+        single.into_iter().flatten().chain(maps.into_iter().flatten()).collect()
     }
 
     /// Returns `container` changed to fit, with that image.
@@ -181,22 +299,99 @@ impl Container {
             let options = self.log_options.clone().into_iter().collect();
             container.log_configuration = Some(ecs::built(log.set_options(Some(options)).build())?);
         }
+        if let Some(cpu) = self.cpu {
+            container.cpu = cpu;
+        }
+        let size = |size: i32| Some(size).filter(|size| *size > 0);
+        if let Some(memory) = self.memory {
+            container.memory = size(memory);
+        }
+        if let Some(reserved) = self.memory_reservation {
+            container.memory_reservation = size(reserved);
+        }
+        if let Some(words) = &self.entry_point {
+            container.entry_point = Some(words.clone()).filter(|words| !words.is_empty());
+        }
+        if let Some(words) = &self.command {
+            container.command = Some(words.clone()).filter(|words| !words.is_empty());
+        }
+        if let Some(check) = &self.health_check {
+            container.health_check = check.build()?;
+        }
+        if let Some(init) = self.init {
+            let mut parameters = container.linux_parameters.unwrap_or_else(|| LinuxParameters::builder().build());
+            parameters.init_process_enabled = Some(init);
+            container.linux_parameters = Some(parameters);
+        }
+        if let Some(depends_on) = &self.depends_on {
+            let depends_on = depends_on.iter().map(|(name, condition)| {
+                let condition = ContainerCondition::from(condition.as_str());
+                ecs::built(ContainerDependency::builder().container_name(name).condition(condition).build())
+            });
+            container.depends_on = Some(depends_on.collect::<Result<_>>()?);
+        }
         Ok(container)
     }
 }
 
-/// Returns the image of the container that serves.
-pub fn image<'d>(definition: &'d TaskDefinition, container: &str) -> Option<&'d str> {
-    let containers = definition.container_definitions();
-    containers.get(serving(containers, container)?)?.image()
+impl Check {
+    /// ECS fills in what was not sent, but for the start period (`HealthCheck`).
+    fn of(check: &HealthCheck) -> Self {
+        Self {
+            command: check.command().to_vec(),
+            interval: check.interval().unwrap_or(30),
+            timeout: check.timeout().unwrap_or(5),
+            retries: check.retries().unwrap_or(3),
+            start_period: check.start_period().unwrap_or_default(),
+        }
+    }
+
+    fn build(&self) -> Result<Option<HealthCheck>> {
+        let Self { command, interval, timeout, retries, start_period } = self;
+        if command.is_empty() {
+            return Ok(None);
+        }
+        let check = HealthCheck::builder().set_command(Some(command.clone())).interval(*interval).timeout(*timeout);
+        ecs::built(check.retries(*retries).start_period(*start_period).build()).map(Some)
+    }
 }
 
-/// Returns the place of the container that serves: the one of that name, else the one that had another name before,
-/// which is the first with a port.
-fn serving(containers: &[ContainerDefinition], name: &str) -> Option<usize> {
-    let named = containers.iter().position(|container| container.name() == Some(name));
-    let open = || containers.iter().position(|container| !container.port_mappings().is_empty());
-    named.or_else(open).or((!containers.is_empty()).then_some(0))
+impl std::fmt::Display for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { command, interval, timeout, retries, start_period } = self;
+        if command.is_empty() {
+            return Ok(());
+        }
+        let command = line(command);
+        write!(f, "{command} every {interval} s for {timeout} s, {retries} times, after {start_period} s")
+    }
+}
+
+/// Returns the image of the container that serves.
+pub fn image<'d>(definition: &'d TaskDefinition, wanted: &Form) -> Option<&'d str> {
+    let containers = definition.container_definitions();
+    containers.get(wanted.serving(containers)?)?.image()
+}
+
+/// Compares what is ours only where the stack file says what it is to be.
+fn owned<T: PartialEq + Default>(
+    field: &'static str,
+    is: Option<T>,
+    wanted: Option<T>,
+    show: impl Fn(&T) -> String,
+) -> Option<Change> {
+    let (is, wanted) = (is.unwrap_or_default(), wanted?);
+    (is != wanted).then(|| Change::update(field, show(&is), show(&wanted)))
+}
+
+/// Stands for a value that is not shown.
+fn hidden(value: &str) -> String {
+    if value.is_empty() { String::new() } else { "another".to_owned() }
+}
+
+/// Shows the words of a command line as ECS has them; nothing for none.
+fn line(words: &[String]) -> String {
+    if words.is_empty() { String::new() } else { format!("{words:?}") }
 }
 
 /// Compares two maps entry by entry.
@@ -261,8 +456,9 @@ mod tests {
                 secrets: map(&[("S", "arn:aws:ssm:r:1:parameter/s")]),
                 log_driver: "awslogs".to_owned(),
                 log_options: map(&[("awslogs-group", "/g")]),
+                ..Container::default()
             },
-            others: Vec::new(),
+            sidecars: BTreeMap::new(),
         }
     }
 
@@ -291,7 +487,7 @@ mod tests {
 
     #[test]
     fn what_ecs_fills_in_and_reorders_is_no_difference() {
-        assert_eq!(Form::of(&live(), "app").changes(&wanted()), []);
+        assert_eq!(Form::of(&live(), &wanted()).changes(&wanted()), []);
     }
 
     #[test]
@@ -333,7 +529,7 @@ mod tests {
         let mut live = live();
         let sidecar = ContainerDefinition::builder().name("datadog").image("agent").build();
         live.container_definitions.get_or_insert_default().insert(0, sidecar);
-        let changes = Form::of(&live, "app").changes(&wanted());
+        let changes = Form::of(&live, &wanted()).changes(&wanted());
         assert_eq!(changes, [Change::foreign("container", "datadog")]);
         assert_eq!(changes[0].means, Means::Foreign);
         let names = |alone| {
@@ -361,7 +557,104 @@ mod tests {
         let live = live();
         let mut renamed = wanted();
         renamed.container.name = "web".to_owned();
-        assert_eq!(Form::of(&live, "web").changes(&renamed), [Change::update("container", "app", "web")]);
-        assert_eq!(image(&live, "web"), Some("nginx:live"));
+        assert_eq!(Form::of(&live, &renamed).changes(&renamed), [Change::update("container", "app", "web")]);
+        assert_eq!(image(&live, &renamed), Some("nginx:live"));
+    }
+
+    /// The wanted form with all that a stack file can say of a container, and a sidecar.
+    fn everything() -> Form {
+        let mut form = wanted();
+        let check = Check {
+            command: vec!["CMD-SHELL".to_owned(), "true".to_owned()],
+            interval: 30,
+            timeout: 5,
+            retries: 3,
+            start_period: 0,
+        };
+        let own = &mut form.container;
+        own.memory_reservation = Some(512);
+        own.entry_point = Some(vec!["/bin/start".to_owned()]);
+        own.command = Some(Vec::new());
+        own.health_check = Some(check);
+        own.init = Some(true);
+        own.depends_on = Some(BTreeMap::from([("agent".to_owned(), "START".to_owned())]));
+        let agent = Container {
+            name: "agent".to_owned(),
+            ports: BTreeSet::from([(4317, "tcp".to_owned())]),
+            image: Some("agent:1".to_owned()),
+            cpu: Some(128),
+            memory: Some(256),
+            memory_reservation: Some(0),
+            entry_point: Some(Vec::new()),
+            command: Some(vec!["serve".to_owned()]),
+            health_check: Some(Check::default()),
+            depends_on: Some(BTreeMap::new()),
+            log_driver: "awslogs".to_owned(),
+            ..Container::default()
+        };
+        form.sidecars.insert("agent".to_owned(), agent);
+        form
+    }
+
+    #[test]
+    fn all_that_a_file_says_is_registered_and_then_is_no_difference() {
+        let everything = everything();
+        let mut live = live();
+        let lines: Vec<_> = Form::of(&live, &everything).changes(&everything).iter().map(ToString::to_string).collect();
+        let expected = [
+            "memory reservation: add 512",
+            "entry point: add [\"/bin/start\"]",
+            "health check: add [\"CMD-SHELL\", \"true\"] every 30 s for 5 s, 3 times, after 0 s",
+            "init process: false -> true",
+            "dependencies: add agent START",
+            "sidecar: add agent",
+        ];
+        assert_eq!(lines, expected);
+        let containers = everything.containers(live.container_definitions(), "nginx:live", false).expect("built");
+        assert_eq!(containers[1].image(), Some("agent:1"));
+        live.container_definitions = Some(containers);
+        // What ECS leaves out of what was sent.
+        live.container_definitions.as_mut().expect("some")[0].health_check.as_mut().expect("one").start_period = None;
+        assert_eq!(Form::of(&live, &everything).changes(&everything), []);
+        // Without a word in the file all of it stays, and the sidecar is somebody else's.
+        assert_eq!(Form::of(&live, &wanted()).changes(&wanted()), [Change::foreign("container", "agent")]);
+        let kept = wanted().containers(live.container_definitions(), "nginx:next", false).expect("built");
+        assert_eq!(kept[0].health_check(), live.container_definitions()[0].health_check());
+        assert_eq!(kept[1], live.container_definitions()[1]);
+        let pruned = wanted().containers(live.container_definitions(), "nginx:next", true).expect("built");
+        assert_eq!((pruned.len(), pruned[0].depends_on()), (1, [].as_slice()));
+    }
+
+    #[test]
+    fn a_sidecar_of_the_file_is_owned_with_its_image_and_no_command_of_others_is_shown() {
+        let everything = everything();
+        let mut live = live();
+        let containers = everything.containers(live.container_definitions(), "nginx:live", false).expect("built");
+        live.container_definitions = Some(containers);
+        let agent = &mut live.container_definitions.as_mut().expect("some")[1];
+        agent.image = Some("agent:0".to_owned());
+        agent.command = Some(vec!["--password=hunter2".to_owned()]);
+        agent.cpu = 0;
+        let lines: Vec<_> = Form::of(&live, &everything).changes(&everything).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "sidecar: agent image agent:0 -> agent image agent:1",
+                "sidecar: add agent container cpu 128",
+                "sidecar: agent command another -> agent command [\"serve\"]",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_sidecar_with_a_port_is_not_taken_for_the_container_that_serves() {
+        let everything = everything();
+        let mut live = live();
+        let mut containers = everything.containers(live.container_definitions(), "nginx:live", false).expect("built");
+        containers.reverse();
+        containers[1].name = Some("before".to_owned());
+        live.container_definitions = Some(containers);
+        assert_eq!(image(&live, &everything), Some("nginx:live"));
+        assert_eq!(Form::of(&live, &everything).changes(&everything), [Change::update("container", "before", "app")]);
     }
 }

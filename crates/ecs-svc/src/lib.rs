@@ -16,6 +16,7 @@ mod service_settings;
 mod services;
 mod task_definition;
 mod task_definition_family;
+mod template;
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -26,7 +27,7 @@ use ecs_core::id::{ClusterArn, LoadBalancerArn, TargetGroupArn, TaskDefinitionAr
 use ecs_core::member::{self, Alb, Db, Ecr, Egress, Iam, Member as _, Net, Sg, SvcService};
 use ecs_core::stack::{self, Service as Config};
 use ecs_core::tool::Tool;
-use ecs_core::{All as _, Error, Listing, Result, Run, Stack};
+use ecs_core::{All as _, Error, Identity, Listing, Result, Run, Stack};
 use futures::FutureExt as _;
 use futures::future::join_all;
 use futures::join;
@@ -43,6 +44,7 @@ use crate::service_settings::Advanced;
 use crate::services::Services;
 use crate::task_definition::{Known, TaskDefinition, Upstream, lacks};
 use crate::task_definition_family::TaskDefinitionFamily;
+use crate::template::Template;
 
 /// Name of the layer in the identity tags.
 const LAYER: &str = "svc";
@@ -51,15 +53,20 @@ const LAYER: &str = "svc";
 #[derive(Debug)]
 pub struct Svc;
 
-/// Flags that only ecs-svc has: none.
+/// Flags that only ecs-svc has.
 #[derive(Debug, clap::Args)]
-pub struct Options {}
+pub struct Options {
+    /// Write the registered task definition of a service to a file, for CI to put an image in; repeatable
+    #[arg(long, global = true, value_name = "[SERVICE=]FILE")]
+    write_task_definition: Vec<Template>,
+}
 
 impl Tool for Svc {
     const NAME: &'static str = "ecs-svc";
     const ABOUT: &'static str = "Create or update the services of an ECS stack: cluster, task definitions, services";
     const EXAMPLES: &'static str = "  ecs-alb < layers.json | ecs-svc > prod.json
   ecs-net --stack prod.toml | ecs-sg | ecs-iam | ecs-ecr | ecs-db | ecs-alb | ecs-svc > prod.json
+  ecs-svc --write-task-definition web=service.latest.json < layers.json > prod.json
   ecs-svc plan < prod.json
   ecs-svc destroy < prod.json";
     const MEMBERS: &'static [&'static str] = &["svc"];
@@ -75,10 +82,12 @@ impl Tool for Svc {
         json!({ "svc": member::schema::<member::Svc>() })
     }
 
-    async fn layer(run: &Run<'_>, session: &Session, stack: &Stack, _options: &Options) -> Result<()> {
+    async fn layer(run: &Run<'_>, session: &Session, stack: &Stack, options: &Options) -> Result<()> {
+        options.write_task_definition.iter().try_for_each(|template| template.check(stack))?;
         let layer = Layer {
             run,
             stack,
+            templates: &options.write_task_definition,
             ecs: session.api(Client::new),
             logs: session.api(aws_sdk_cloudwatchlogs::Client::new),
             autoscaling: session.api(aws_sdk_applicationautoscaling::Client::new),
@@ -99,6 +108,8 @@ impl Tool for Svc {
 struct Layer<'l> {
     run: &'l Run<'l>,
     stack: &'l Stack,
+    /// Files that task definitions are to be written to
+    templates: &'l [Template],
     ecs: Ecs,
     logs: Logs,
     autoscaling: Autoscaling,
@@ -162,7 +173,7 @@ impl Layer<'_> {
             let arn = TaskDefinitionArn::planned(&service.family(key));
             return Ok((task_definition::Live::unknown(arn), Rc::default()));
         }
-        let from_db = service.secrets.values().any(|source| source.contains("${db."));
+        let from_db = service.secret_sources().any(|source| source.contains("${db."));
         let (iam, ecr, db) = join!(
             run.input::<Iam>(),
             when(service.image.is_none(), run.input::<Ecr>()),
@@ -178,8 +189,16 @@ impl Layer<'_> {
         let upstream = Upstream { iam: &iam, ecr: ecr.as_ref(), db: db.as_ref(), account: &account };
         let definition = TaskDefinition::new(stack, (key, service), upstream, &self.known)?;
         let form = definition.form();
-        let held = run.ensure(&self.ecs, definition).await?;
-        Ok((held.into_live(), form))
+        let identity = Identity::new(&stack.name, LAYER, service.family(key));
+        let live = run.ensure(&self.ecs, definition).await?.into_live();
+        if let Some(registered) = live.definition.as_deref().filter(|_| run.applies()) {
+            for template in self.templates.iter().filter(|template| template.is_for(key)) {
+                template.write(registered, &ecs::tags(&identity))?;
+                run.console()
+                    .say("wrote", &format!("task definition {} to {}", ecs::short(live.arn.as_str()), template.name()));
+            }
+        }
+        Ok((live, form))
     }
 
     /// Waits until there is a place for a service's tasks: a network with a way out, a target group behind a listener, and

@@ -128,11 +128,11 @@ impl Service {
         if running.family() != Some(self.family()) {
             return true;
         }
-        let form = |revision: &Revision| Form::of(revision, &self.form.container.name);
+        let form = |revision: &Revision| Form::of(revision, &self.form);
         let running = form(running);
         // A sidecar that the latest revision lacks was removed with `--prune`.
-        let others = self.latest.definition.as_deref().map(|latest| form(latest).others);
-        let pruned = others.is_some_and(|others| running.others.iter().any(|other| !others.contains(other)));
+        let latest = self.latest.definition.as_deref().map(|latest| form(latest).sidecars);
+        let pruned = latest.is_some_and(|latest| running.sidecars.keys().any(|other| !latest.contains_key(other)));
         pruned || running.changes(&self.form).iter().any(|change| change.means == Means::Update)
     }
 
@@ -229,7 +229,11 @@ impl Resource for Service {
         let token = self.identity.token(&[&self.cluster, definition, &format!("{settings:?}"), &self.before.borrow()]);
         let call = ecs.write.create_service().cluster(&self.cluster).service_name(&self.identity.name);
         let call = call.client_token(token).task_definition(definition);
-        let call = call.launch_type(LaunchType::Fargate).platform_version("LATEST").desired_count(settings.desired);
+        // One excludes the other.
+        let strategy = settings.first_strategy()?;
+        let call = call.set_launch_type(strategy.is_none().then_some(LaunchType::Fargate));
+        let call = call.set_capacity_provider_strategy(strategy);
+        let call = call.platform_version("LATEST").desired_count(settings.desired);
         let call = call.network_configuration(settings.network()?).load_balancers(settings.load_balancer(None));
         let call = call.health_check_grace_period_seconds(settings.grace_period);
         let controller = ecs::built(DeploymentController::builder().r#type(DeploymentControllerType::Ecs).build())?;
@@ -237,6 +241,7 @@ impl Resource for Service {
         let call = call.deployment_configuration(settings.deployment(None)?);
         let call = call.availability_zone_rebalancing(settings.rebalancing());
         let call = call.propagate_tags(PropagateTags::Service).enable_ecs_managed_tags(true);
+        let call = call.set_enable_execute_command(settings.exec);
         let reply = call.set_tags(Some(ecs::tags(&self.identity))).send().await.answer("ecs:CreateService");
         let service = present(reply.map_err(|error| self.refused(error))?.service, "ecs:CreateService", "the service")?;
         self.follower.answered(None, &service);
@@ -282,7 +287,14 @@ impl Resource for Service {
         let call = call.set_availability_zone_rebalancing(rebalancing);
         let call = call.set_propagate_tags(has(&[field::PROPAGATE_TAGS]).then_some(PropagateTags::Service));
         let call = call.set_enable_ecs_managed_tags(has(&[field::MANAGED_TAGS]).then_some(true));
-        let call = call.set_force_new_deployment(has(&[field::DEPLOYMENT]).then_some(true));
+        let strategy = has(&[field::CAPACITY]).then(|| settings.strategy()).transpose()?;
+        let call = call.set_capacity_provider_strategy(strategy);
+        let call = call.set_enable_execute_command(has(&[field::EXEC]).then(|| settings.exec.unwrap_or_default()));
+        // Neither starts a deployment by itself. ECS refuses another strategy without one ("you must force a new
+        // deployment", <https://github.com/pipe-cd/pipecd/pull/6385>), and only new tasks have the agent of ECS Exec, or
+        // have it no more.
+        let forced = has(&[field::DEPLOYMENT, field::CAPACITY, field::EXEC]);
+        let call = call.set_force_new_deployment(forced.then_some(true));
         let reply = call.send().await.answer("ecs:UpdateService").map_err(|error| self.refused(error))?;
         if let Some(service) = reply.service {
             self.follower.answered(Some(&live.service), &service);

@@ -1,14 +1,15 @@
 //! What a service is to be, apart from its task definition, and how that differs from what it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ecs::types::{
     AdvancedConfiguration, AssignPublicIp, AvailabilityZoneRebalancing, AwsVpcConfiguration, CanaryConfiguration,
-    DeploymentAlarms, DeploymentCircuitBreaker, DeploymentConfiguration, DeploymentControllerType, DeploymentStrategy,
-    LaunchType, LinearConfiguration, LoadBalancer, NetworkConfiguration, PropagateTags, Service as Described,
+    CapacityProviderStrategyItem, DeploymentAlarms, DeploymentCircuitBreaker, DeploymentConfiguration,
+    DeploymentControllerType, DeploymentStrategy, LaunchType, LinearConfiguration, LoadBalancer, NetworkConfiguration,
+    PropagateTags, Service as Described,
 };
 use ecs_aws::deployment::foreign_controller;
-use ecs_core::stack::{Service as Config, Shift};
+use ecs_core::stack::{Service as Config, Shift, Spot};
 use ecs_core::{Change, Result};
 
 use crate::{Place, ecs};
@@ -51,11 +52,20 @@ pub mod field {
     pub const PROPAGATE_TAGS: &str = "propagation of tags";
     /// Changes in place
     pub const MANAGED_TAGS: &str = "ECS managed tags";
+    /// Starts a deployment, when it is asked for with the change
+    pub const CAPACITY: &str = "capacity provider strategy";
+    /// Concerns tasks that start from then on: a deployment is asked for with the change
+    pub const EXEC: &str = "ECS Exec";
     /// Cannot be changed here
     pub const CONTROLLER: &str = "deployment controller";
     /// Cannot be changed here
     pub const LAUNCH_TYPE: &str = "launch type";
 }
+
+/// The capacity provider of tasks on demand; alone it is what the launch type FARGATE is.
+const ON_DEMAND: &str = "FARGATE";
+/// The capacity provider of tasks that AWS may take back.
+const SPOT: &str = "FARGATE_SPOT";
 
 /// What a service is to be.
 #[derive(Debug, Clone)]
@@ -73,7 +83,15 @@ pub struct Settings {
     strategy: Strategy,
     /// Names of the alarms that roll a deployment back; none: the file says nothing of them
     alarms: Option<BTreeSet<String>>,
+    /// On what the tasks run; none: the file says nothing of it
+    capacity: Option<Capacity>,
+    /// Whether people may run commands in the tasks; none: the file says nothing of it
+    pub exec: Option<bool>,
 }
+
+/// Capacity providers, each with its base and its weight; those that get no tasks are left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Capacity(BTreeMap<String, (i32, i32)>);
 
 /// What the stack file says of how a new version takes over.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -130,6 +148,8 @@ impl Settings {
                 (Some(_), Some(shift)) => Strategy::Shift(shift),
             },
             alarms,
+            capacity: service.spot.map(Capacity::new),
+            exec: service.exec,
         }
     }
 
@@ -187,9 +207,36 @@ impl Settings {
             ),
             Change::of(field::LOAD_BALANCER, &targets(live), &self.target.to_string())
                 .filter(|_| !self.is_reached(live)),
+            self.capacity_change(live),
+            match self.exec {
+                None => live.enable_execute_command().then(|| Change::foreign(field::EXEC, "enabled")),
+                Some(wanted) => Change::of(field::EXEC, &live.enable_execute_command(), &wanted),
+            },
         ];
         let by_deployment = by_deployment.into_iter().flatten().filter(|_| !deployed);
         refusals(live).into_iter().chain(in_place.into_iter().flatten()).chain(by_deployment).collect()
+    }
+
+    /// Compares on what the tasks run; where the file says nothing of it, what somebody has set up is theirs.
+    fn capacity_change(&self, live: &Described) -> Option<Change> {
+        let is = Capacity::of(live.capacity_provider_strategy());
+        match &self.capacity {
+            Some(wanted) => Change::of(field::CAPACITY, &is.to_string(), &wanted.to_string()),
+            None => (is != Capacity::on_demand()).then(|| Change::foreign(field::CAPACITY, is.to_string())),
+        }
+    }
+
+    /// Returns the capacity provider strategy for an existing service, on demand where the file says nothing of it.
+    ///
+    /// On demand is a strategy too: how UpdateService takes a service that was made with one back to a launch type, AWS
+    /// does not say.
+    pub fn strategy(&self) -> Result<Vec<CapacityProviderStrategyItem>> {
+        self.capacity.clone().unwrap_or_else(Capacity::on_demand).build()
+    }
+
+    /// Returns the capacity provider strategy for a new service; none for the launch type.
+    pub fn first_strategy(&self) -> Result<Option<Vec<CapacityProviderStrategyItem>>> {
+        self.capacity.as_ref().map(Capacity::build).transpose()
     }
 
     /// Returns the network configuration.
@@ -326,6 +373,55 @@ impl Settings {
     }
 }
 
+impl Capacity {
+    fn new(spot: Spot) -> Self {
+        let shares = [(ON_DEMAND, (spot.base, spot.on_demand)), (SPOT, (0, spot.weight))];
+        Self::shared(shares.map(|(name, share)| (name.to_owned(), share)))
+    }
+
+    fn on_demand() -> Self {
+        Self::shared([(ON_DEMAND.to_owned(), (0, 1))])
+    }
+
+    /// Reads a strategy: without one a service has a launch type.
+    fn of(strategy: &[CapacityProviderStrategyItem]) -> Self {
+        if strategy.is_empty() {
+            return Self::on_demand();
+        }
+        Self::shared(strategy.iter().map(|item| (item.capacity_provider().to_owned(), (item.base(), item.weight()))))
+    }
+
+    /// Leaves out those without tasks. Of one alone, base and weight make no difference.
+    fn shared(shares: impl IntoIterator<Item = (String, (i32, i32))>) -> Self {
+        let mut shares: BTreeMap<_, _> = shares.into_iter().filter(|(_, share)| *share != (0, 0)).collect();
+        if shares.len() == 1 {
+            shares.values_mut().for_each(|share| *share = (0, 1));
+        }
+        Self(shares)
+    }
+
+    fn build(&self) -> Result<Vec<CapacityProviderStrategyItem>> {
+        let items = self.0.iter().map(|(name, (base, weight))| {
+            let item = CapacityProviderStrategyItem::builder().capacity_provider(name);
+            ecs::built(item.base(*base).weight(*weight).build())
+        });
+        items.collect()
+    }
+}
+
+impl std::fmt::Display for Capacity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let share = |(name, (base, weight)): (&String, &(i32, i32))| match base {
+            0 => format!("{name} {weight}"),
+            base => format!("{name} {base} and {weight}"),
+        };
+        if *self == Self::on_demand() {
+            return write!(f, "{ON_DEMAND}");
+        }
+        write!(f, "{}", self.0.iter().map(share).collect::<Vec<_>>().join(", "))
+    }
+}
+
 impl Strategy {
     /// Describes what ECS has in the same words as the one that is wanted.
     fn of(self, live: Option<&DeploymentConfiguration>) -> String {
@@ -403,7 +499,7 @@ fn refusals(live: &Described) -> Vec<Change> {
     let controller = foreign_controller(live).map(|(controller, hint)| {
         Change::update(field::CONTROLLER, controller, DeploymentControllerType::Ecs.as_str()).refused(hint)
     });
-    // A capacity provider strategy, such as Fargate Spot, has no launch type.
+    // A service with a capacity provider strategy, such as Fargate Spot, has no launch type.
     let launch = live.launch_type().filter(|launch| **launch != LaunchType::Fargate).map(|launch| {
         Change::update(field::LAUNCH_TYPE, launch.as_str(), LaunchType::Fargate.as_str())
             .refused("give the service another name in the stack file, or delete it: it is then made anew")
@@ -451,6 +547,8 @@ mod tests {
             maximum,
             strategy: Strategy::Any,
             alarms: None,
+            capacity: None,
+            exec: None,
         }
     }
 
@@ -658,5 +756,45 @@ mod tests {
             balancer.advanced_configuration().and_then(|advanced| advanced.test_listener_rule()),
             Some("arn:test")
         );
+    }
+
+    #[test]
+    fn tasks_run_on_what_the_file_says_or_on_what_somebody_has_set_up() {
+        let spot = |base, on_demand, weight| Spot { base, on_demand, weight };
+        let item = |name: &str, base, weight| {
+            let item = CapacityProviderStrategyItem::builder().capacity_provider(name).base(base).weight(weight);
+            item.build().expect("complete")
+        };
+        let half = vec![item(SPOT, 0, 1), item(ON_DEMAND, 1, 1)];
+        let on_demand = vec![item(ON_DEMAND, 5, 7), item(SPOT, 0, 0)];
+        type Case<'c> = (Option<Spot>, &'c [CapacityProviderStrategyItem], &'c [&'c str]);
+        let cases: [Case<'_>; 7] = [
+            (None, &[], &[]),
+            (None, &on_demand, &[]),
+            (None, &half, &["capacity provider strategy: remove FARGATE 1 and 1, FARGATE_SPOT 1"]),
+            (Some(spot(1, 1, 1)), &half, &[]),
+            (Some(spot(0, 1, 0)), &[], &[]),
+            (Some(spot(0, 0, 1)), &[], &["capacity provider strategy: FARGATE -> FARGATE_SPOT 1"]),
+            (Some(spot(0, 1, 0)), &half, &["capacity provider strategy: FARGATE 1 and 1, FARGATE_SPOT 1 -> FARGATE"]),
+        ];
+        for (spot, is, lines) in cases {
+            let settings = Settings { capacity: spot.map(Capacity::new), ..settings(200, false) };
+            let mut live = live(&settings);
+            live.capacity_provider_strategy = Some(is.to_vec());
+            let found: Vec<_> = settings.changes(&live, false).iter().map(ToString::to_string).collect();
+            assert_eq!(found, lines, "{spot:?}");
+            live.capacity_provider_strategy = Some(settings.strategy().expect("built"));
+            assert_eq!(settings.changes(&live, false), [], "{spot:?} converges");
+        }
+    }
+
+    #[test]
+    fn exec_that_somebody_has_switched_on_is_theirs_unless_the_file_speaks_of_it() {
+        let mut live = live(&settings(200, false));
+        live.enable_execute_command = true;
+        let changes = |exec| Settings { exec, ..settings(200, false) }.changes(&live, false);
+        assert_eq!(changes(None), [Change::foreign(field::EXEC, "enabled")]);
+        assert_eq!(changes(Some(true)), []);
+        assert_eq!(changes(Some(false)), [Change::update(field::EXEC, "true", "false")]);
     }
 }

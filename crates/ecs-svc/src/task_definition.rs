@@ -10,17 +10,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use aws_sdk_ecs::types::{
-    Compatibility, CpuArchitecture, NetworkMode, OsFamily, RuntimePlatform, Tag, TaskDefinition as Described,
-    TaskDefinitionField, TaskDefinitionStatus,
+    Compatibility, ContainerCondition, CpuArchitecture, NetworkMode, OsFamily, RuntimePlatform, Tag,
+    TaskDefinition as Described, TaskDefinitionField, TaskDefinitionStatus,
 };
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::TaskDefinitionArn;
 use ecs_core::member::{Db, Ecr, Iam};
 use ecs_core::resource::Means;
-use ecs_core::stack::Service as Config;
+use ecs_core::stack::{Architecture, Condition, HealthCheck, Service as Config, Sidecar};
 use ecs_core::{Change, Error, Identity, Kind, Owner, Resource, Result, Stack};
 
-use crate::form::{Container, Form, image};
+use crate::form::{Check, Container, Form, image};
 use crate::revisions::{Revisions, is_absent};
 use crate::services::Services;
 use crate::task_definition_family as family;
@@ -110,10 +110,6 @@ impl TaskDefinition {
         Rc::clone(&self.form)
     }
 
-    fn container(&self) -> &str {
-        &self.form.container.name
-    }
-
     /// Registers a revision: from scratch, or with what is in `base` and is not ours.
     async fn register(&self, ecs: &Ecs, base: Option<&Described>, image: &str, alone: bool) -> Result<Live> {
         let form = &self.form;
@@ -154,8 +150,8 @@ impl TaskDefinition {
         let before = format!("{}:{}", self.identity.name, number - 1);
         let Some(theirs) = self.known.revisions.get(ecs, &before).await? else { return Ok(ours) };
         let same = theirs.status() == Some(&TaskDefinitionStatus::Active)
-            && Form::of(&theirs, self.container()).changes(&self.form).is_empty()
-            && self::image(&theirs, self.container()) == Some(image);
+            && Form::of(&theirs, &self.form).changes(&self.form).is_empty()
+            && self::image(&theirs, &self.form) == Some(image);
         if !same {
             return Ok(ours);
         }
@@ -176,7 +172,7 @@ impl TaskDefinition {
         let service = service.filter(|service| service.status() == Some("ACTIVE"));
         let Some(arn) = service.as_ref().and_then(|service| service.task_definition()) else { return Ok(None) };
         let running = self.known.revisions.get(ecs, arn).await?;
-        Ok(running.and_then(|running| image(&running, self.container()).map(str::to_owned)))
+        Ok(running.and_then(|running| image(&running, &self.form).map(str::to_owned)))
     }
 }
 
@@ -217,14 +213,14 @@ impl Resource for TaskDefinition {
     }
 
     fn diff(&self, live: &Live) -> Vec<Change> {
-        live.definition.iter().flat_map(|live| Form::of(live, self.container()).changes(&self.form)).collect()
+        live.definition.iter().flat_map(|live| Form::of(live, &self.form).changes(&self.form)).collect()
     }
 
     /// Registers another revision: one that exists never changes.
     async fn update(&self, ecs: &Ecs, live: &Live, changes: &[Change]) -> Result<()> {
         let running = self.running_image(ecs).await?;
         let latest = live.definition.as_deref();
-        let image = running.or_else(|| latest.and_then(|latest| image(latest, self.container())).map(str::to_owned));
+        let image = running.or_else(|| latest.and_then(|latest| image(latest, &self.form)).map(str::to_owned));
         let alone = changes.iter().any(|change| change.means == Means::Foreign);
         self.register(ecs, latest, &image.unwrap_or_else(|| self.image.clone()), alone).await?;
         Ok(())
@@ -256,14 +252,45 @@ impl Resource for TaskDefinition {
 /// Returns what the task definition is to be.
 fn form(stack: &Stack, (key, service): (&str, &Config), upstream: Upstream<'_>) -> Result<Form> {
     let region = stack.region.as_deref().unwrap_or_default();
-    let source = |source: &String| secret_source(source, region, upstream);
-    let secrets = service.secrets.iter().map(|(name, from)| Ok((name.clone(), source(from)?)));
-    let options = [
-        ("awslogs-group", service.log_group(key)),
-        ("awslogs-region", region.to_owned()),
-        ("awslogs-stream-prefix", "ecs".to_owned()),
-    ];
+    let secrets = |secrets: &BTreeMap<String, String>| {
+        let secrets = secrets.iter().map(|(name, from)| Ok((name.clone(), secret_source(from, region, upstream)?)));
+        secrets.collect::<Result<BTreeMap<_, _>>>()
+    };
+    let log = |prefix: &str| {
+        let options = [
+            ("awslogs-group", service.log_group(key)),
+            ("awslogs-region", region.to_owned()),
+            ("awslogs-stream-prefix", prefix.to_owned()),
+        ];
+        options.map(|(name, value)| (name.to_owned(), value)).into()
+    };
     let task_role = upstream.iam.task_role_arns.get(key);
+    let processor = match service.architecture {
+        Architecture::X86_64 => CpuArchitecture::X8664,
+        Architecture::Arm64 => CpuArchitecture::Arm64,
+    };
+    let sidecar = |(name, sidecar): (&String, &Sidecar)| {
+        let container = Container {
+            name: name.clone(),
+            essential: sidecar.essential,
+            ports: sidecar.port.map(port).into_iter().collect(),
+            environment: sidecar.environment.clone(),
+            secrets: secrets(&sidecar.secrets)?,
+            log_driver: "awslogs".to_owned(),
+            // The name of a stream is the prefix, the container and the task.
+            log_options: log(name),
+            image: Some(sidecar.image.clone()),
+            cpu: Some(size(sidecar.cpu)),
+            memory: Some(size(sidecar.memory)),
+            memory_reservation: Some(size(sidecar.memory_reservation)),
+            entry_point: Some(sidecar.entry_point.clone()),
+            command: Some(sidecar.command.clone()),
+            health_check: Some(sidecar.health_check.as_ref().map(check).unwrap_or_default()),
+            init: None,
+            depends_on: Some(depends_on(&sidecar.depends_on)),
+        };
+        Ok((name.clone(), container))
+    };
     Ok(Form {
         cpu: service.cpu.to_string(),
         memory: service.memory.to_string(),
@@ -271,18 +298,56 @@ fn form(stack: &Stack, (key, service): (&str, &Config), upstream: Upstream<'_>) 
         task_role: task_role.map(ToString::to_string).unwrap_or_default(),
         network_mode: NetworkMode::Awsvpc.as_str().to_owned(),
         fargate: true,
-        platform: (OsFamily::Linux.as_str().to_owned(), CpuArchitecture::X8664.as_str().to_owned()),
+        platform: (OsFamily::Linux.as_str().to_owned(), processor.as_str().to_owned()),
         container: Container {
             name: service.container(key),
             essential: true,
-            ports: BTreeSet::from([(i32::from(service.port), "tcp".to_owned())]),
+            ports: BTreeSet::from([port(service.port)]),
             environment: service.environment.clone(),
-            secrets: secrets.collect::<Result<BTreeMap<_, _>>>()?,
+            secrets: secrets(&service.secrets)?,
             log_driver: "awslogs".to_owned(),
-            log_options: options.map(|(name, value)| (name.to_owned(), value)).into(),
+            log_options: log("ecs"),
+            memory_reservation: service.memory_reservation.map(|reserved| size(Some(reserved))),
+            entry_point: service.entry_point.clone(),
+            command: service.command.clone(),
+            health_check: service.health_check.as_ref().map(check),
+            // ECS Exec's agent leaves processes behind that nobody else would end:
+            // <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html>
+            init: service.exec.filter(|exec| *exec),
+            depends_on: Some(depends_on(&service.depends_on)).filter(|depends_on| !depends_on.is_empty()),
+            ..Container::default()
         },
-        others: Vec::new(),
+        sidecars: service.sidecars.iter().map(sidecar).collect::<Result<_>>()?,
     })
+}
+
+fn port(port: u16) -> (i32, String) {
+    (i32::from(port), "tcp".to_owned())
+}
+
+/// Returns a size as ECS takes it; 0 for none.
+fn size(size: Option<u32>) -> i32 {
+    size.map_or(0, |size| i32::try_from(size).unwrap_or(i32::MAX))
+}
+
+fn check(check: &HealthCheck) -> Check {
+    Check {
+        command: check.words(),
+        interval: check.interval,
+        timeout: check.timeout,
+        retries: check.retries,
+        start_period: check.start_period,
+    }
+}
+
+fn depends_on(conditions: &BTreeMap<String, Condition>) -> BTreeMap<String, String> {
+    let condition = |condition: &Condition| match condition {
+        Condition::Start => ContainerCondition::Start,
+        Condition::Complete => ContainerCondition::Complete,
+        Condition::Success => ContainerCondition::Success,
+        Condition::Healthy => ContainerCondition::Healthy,
+    };
+    conditions.iter().map(|(name, one)| (name.clone(), condition(one).as_str().to_owned())).collect()
 }
 
 /// Returns the ARN that a secret comes from.

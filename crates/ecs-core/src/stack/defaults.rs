@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Alarms, AlbConfig, ClusterConfig, ContainerInsights, DbConfig, EcrConfig, IamConfig, Nat, NetConfig, Parameter,
-    PasswordStore, Service, SgConfig, Stack, TagMutability, TypedParameter,
+    Alarms, AlbConfig, Architecture, ClusterConfig, ContainerInsights, DbConfig, EcrConfig, IamConfig, Nat, NetConfig,
+    Parameter, PasswordStore, Service, SgConfig, Spot, Stack, TagMutability, TypedParameter,
 };
 use ipnet::Ipv4Net;
 
@@ -101,6 +101,8 @@ impl Default for IamConfig {
                 "Role for ECS task execution - allows pulling images, writing logs, reading parameters".to_owned(),
             parameter_policy: "ParameterStoreAccess".to_owned(),
             infrastructure_role: "ecsInfrastructureRole".to_owned(),
+            execution_statements: Vec::new(),
+            permissions_boundary: None,
             github: None,
         }
     }
@@ -160,6 +162,15 @@ impl Default for Service {
             image: None,
             cpu: 512,
             memory: 1024,
+            memory_reservation: None,
+            architecture: Architecture::X86_64,
+            entry_point: None,
+            command: None,
+            health_check: None,
+            depends_on: BTreeMap::new(),
+            exec: None,
+            spot: None,
+            sidecars: BTreeMap::new(),
             port: 80,
             desired: 2,
             target_group: None,
@@ -167,6 +178,7 @@ impl Default for Service {
             path: None,
             priority: None,
             task_role: None,
+            policy: Vec::new(),
             log_group: None,
             environment: BTreeMap::new(),
             secrets: BTreeMap::new(),
@@ -185,4 +197,30 @@ impl Default for Alarms {
     fn default() -> Self {
         Self { errors_5xx: 10, unhealthy_hosts: 1, periods: 2, names: Vec::new() }
     }
+}
+
+impl Default for Spot {
+    fn default() -> Self {
+        Self { base: 0, on_demand: 1, weight: 1 }
+    }
+}
+
+/// ECS's own default. Source: `HealthCheck`, `interval`.
+pub(super) fn interval() -> i32 {
+    30
+}
+
+/// ECS's own default. Source: `HealthCheck`, `timeout`.
+pub(super) fn timeout() -> i32 {
+    5
+}
+
+/// ECS's own default. Source: `HealthCheck`, `retries`.
+pub(super) fn retries() -> i32 {
+    3
+}
+
+/// ECS's own default. Source: `ContainerDefinition`, `essential`.
+pub(super) fn essential() -> bool {
+    true
 }

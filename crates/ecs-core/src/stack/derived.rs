@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Alarms, Github, Nat, NetConfig, Parameter, ParameterLayer, Service, Stack, Strategy};
+use super::{
+    Alarms, CheckCommand, Github, HealthCheck, Nat, NetConfig, Parameter, ParameterLayer, Service, Stack, Strategy,
+};
 use ipnet::Ipv4Net;
 use sha2::{Digest as _, Sha256};
 
@@ -189,7 +191,7 @@ impl Stack {
     pub fn needed_endpoints(&self) -> Vec<(&'static str, &'static str)> {
         let images = "to pull images";
         let mut needed = vec![("ecr.api", images), ("ecr.dkr", images), ("logs", "to write logs")];
-        let sources = || self.services.values().flat_map(|service| service.secrets.values());
+        let sources = || self.services.values().flat_map(Service::secret_sources);
         let secret = |source: &String| source.starts_with("${db.secret_arn}") || source.contains(":secretsmanager:");
         if sources().any(|source| !secret(source)) {
             needed.push(("ssm", "to read parameters"));
@@ -202,7 +204,7 @@ impl Stack {
 
     /// Says whether a service reads something that only exists once the database does.
     pub fn needs_database(&self, service: &Service) -> bool {
-        service.secrets.values().any(|source| {
+        service.secret_sources().any(|source| {
             source.contains("${db.") || self.parameters.get(source).is_some_and(|p| p.layer() == ParameterLayer::Db)
         })
     }
@@ -295,6 +297,11 @@ impl Service {
         format!("{}-{hash}{ALTERNATE}", kept.trim_end_matches('-'))
     }
 
+    /// Returns where the secrets of all its containers come from.
+    pub fn secret_sources(&self) -> impl Iterator<Item = &String> {
+        self.secrets.values().chain(self.sidecars.values().flat_map(|sidecar| sidecar.secrets.values()))
+    }
+
     /// Returns how ECS shifts the service's traffic; none where it replaces task by task.
     pub fn shift(&self) -> Option<Shift> {
         let deployment = self.deployment.as_ref()?;
@@ -329,6 +336,16 @@ impl Service {
     /// Returns the log group's name.
     pub fn log_group(&self, key: &str) -> String {
         self.log_group.clone().unwrap_or_else(|| format!("/ecs/{key}"))
+    }
+}
+
+impl HealthCheck {
+    /// Returns the command as ECS takes it.
+    pub fn words(&self) -> Vec<String> {
+        match &self.command {
+            CheckCommand::Shell(line) => vec!["CMD-SHELL".to_owned(), line.clone()],
+            CheckCommand::Words(words) => words.clone(),
+        }
     }
 }
 

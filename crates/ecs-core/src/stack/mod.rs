@@ -160,9 +160,52 @@ pub struct IamConfig {
     pub parameter_policy: String,
     /// Name of the role with which ECS shifts traffic, made when a service's deployment strategy does
     pub infrastructure_role: String,
+    /// What ECS itself may do beside pulling images, writing logs and reading the services' secrets
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub execution_statements: Vec<Statement>,
+    /// ARN of the managed policy that limits every role of the stack
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permissions_boundary: Option<String>,
     /// Role with which GitHub Actions may deploy this stack
     #[serde(skip_serializing_if = "Option::is_none")]
     pub github: Option<Github>,
+}
+
+/// Describes one statement of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Statement {
+    /// Whether it allows or denies
+    #[serde(default)]
+    pub effect: Effect,
+    /// Actions, such as `s3:GetObject`
+    pub actions: Vec<String>,
+    /// ARNs of what they may be done to
+    pub resources: Vec<String>,
+    /// Conditions, as IAM writes them: `{ StringEquals = { "aws:RequestedRegion" = "eu-west-1" } }`
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub conditions: BTreeMap<String, BTreeMap<String, OneOrMore>>,
+}
+
+/// Says what a statement of a policy does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// It allows
+    #[default]
+    Allow,
+    /// It denies, whatever else allows
+    Deny,
+}
+
+/// A text, or a list of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMore {
+    /// One
+    One(String),
+    /// Any of several
+    More(Vec<String>),
 }
 
 /// Describes who at GitHub may deploy, and as which role.
@@ -378,6 +421,33 @@ pub struct Service {
     pub cpu: u32,
     /// Memory in MiB: a value that Fargate offers for the CPU units
     pub memory: u32,
+    /// Part of the memory in MiB that is kept for the container: less than `memory`, more of which it may use all the same
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 6))]
+    pub memory_reservation: Option<u32>,
+    /// Processor that the image is built for
+    pub architecture: Architecture,
+    /// Words to run in place of the image's entry point (default: what somebody has set up at ECS stays)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry_point: Option<Vec<String>>,
+    /// Words to run in place of the image's command (default: what somebody has set up at ECS stays)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    /// Check that ECS runs inside the container (default: what somebody has set up at ECS stays)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
+    /// Sidecars that must have come so far before the container starts
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub depends_on: BTreeMap<String, Condition>,
+    /// Let people run commands in the tasks with ECS Exec; false switches it off where somebody has switched it on
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exec: Option<bool>,
+    /// Run tasks on Fargate Spot too, which AWS may take back (default: on demand)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spot: Option<Spot>,
+    /// Containers beside the one that serves, by name
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub sidecars: BTreeMap<String, Sidecar>,
     /// TCP port that the container listens on
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
@@ -398,6 +468,9 @@ pub struct Service {
     /// Task role (default: the key and `TaskRole`)
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_role: Option<String>,
+    /// What the containers may do in the account: statements of the task role's inline policy
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policy: Vec<Statement>,
     /// Log group (default: `/ecs/` and the key)
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_group: Option<String>,
@@ -422,6 +495,125 @@ pub struct Service {
     /// How a new version takes over (default: task by task; what somebody has set up at ECS stays)
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deployment: Option<Deployment>,
+}
+
+/// Names the processors that Fargate has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Architecture {
+    /// Intel and AMD
+    #[default]
+    #[serde(rename = "x86_64")]
+    X86_64,
+    /// AWS Graviton
+    #[serde(rename = "arm64")]
+    Arm64,
+}
+
+/// Describes a check that ECS runs inside a container; times are in seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HealthCheck {
+    /// A line for the container's shell, or a list that starts with `CMD` or `CMD-SHELL`
+    pub command: CheckCommand,
+    /// Time between two checks
+    #[serde(default = "defaults::interval")]
+    #[schemars(range(min = 5, max = 300))]
+    pub interval: i32,
+    /// Time that a check may take
+    #[serde(default = "defaults::timeout")]
+    #[schemars(range(min = 2, max = 60))]
+    pub timeout: i32,
+    /// Number of checks in a row that must fail
+    #[serde(default = "defaults::retries")]
+    #[schemars(range(min = 1, max = 10))]
+    pub retries: i32,
+    /// Time after the start in which failed checks do not count
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 300))]
+    pub start_period: i32,
+}
+
+/// A check's command: a line for a shell, or a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum CheckCommand {
+    /// A line for the container's shell
+    Shell(String),
+    /// A list that starts with `CMD` or `CMD-SHELL`
+    Words(Vec<String>),
+}
+
+/// Names how far another container must have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Condition {
+    /// It has been started
+    Start,
+    /// It has ended
+    Complete,
+    /// It has ended with exit code 0
+    Success,
+    /// Its health check has passed
+    Healthy,
+}
+
+/// Describes how a service's tasks are spread over Fargate on demand and Fargate Spot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Spot {
+    /// Number of tasks that run on demand before the shares count
+    #[schemars(range(min = 0, max = 100_000))]
+    pub base: i32,
+    /// Share of the other tasks that runs on demand, against `weight`
+    #[schemars(range(min = 0, max = 1000))]
+    pub on_demand: i32,
+    /// Share of the other tasks that runs on Spot, against `on_demand`
+    #[schemars(range(min = 0, max = 1000))]
+    pub weight: i32,
+}
+
+/// Describes a container beside the one that serves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sidecar {
+    /// Full image reference
+    pub image: String,
+    /// Stop the task when this container stops
+    #[serde(default = "defaults::essential")]
+    pub essential: bool,
+    /// Environment variables
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Secret environment variables, as those of the service
+    #[serde(default)]
+    pub secrets: BTreeMap<String, String>,
+    /// Words to run in place of the image's entry point
+    #[serde(default)]
+    pub entry_point: Vec<String>,
+    /// Words to run in place of the image's command
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// CPU units of the task's that are kept for it
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<u32>,
+    /// Memory in MiB that it may use
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 6))]
+    pub memory: Option<u32>,
+    /// Memory in MiB that is kept for it
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 6))]
+    pub memory_reservation: Option<u32>,
+    /// TCP port that it listens on
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<u16>,
+    /// Check that ECS runs inside it
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
+    /// Containers that must have come so far before it starts
+    #[serde(default)]
+    pub depends_on: BTreeMap<String, Condition>,
 }
 
 /// Describes how a new version takes over.

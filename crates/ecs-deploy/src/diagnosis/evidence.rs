@@ -80,6 +80,11 @@ impl Evidence {
         Ok(causes)
     }
 
+    /// Forgets stopped tasks of other revisions: those of a version that was rolled back.
+    pub fn keep_tasks_of(&mut self, revision: &str) {
+        self.tasks.retain(|task| task.task_definition_arn() == Some(revision));
+    }
+
     /// Looks at the health of the targets; returns a line for each that has changed.
     ///
     /// # Errors

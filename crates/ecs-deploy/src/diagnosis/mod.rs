@@ -2,12 +2,16 @@
 
 mod evidence;
 
-use aws_sdk_ecs::types::{Service, ServiceDeployment};
+use aws_sdk_ecs::types::{Service, ServiceDeployment, ServiceDeploymentStatus};
 use ecs_aws::deployment::{Cause, headline};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use evidence::{Evidence, target_groups};
+
+/// What ECS says where it cannot shift traffic
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/troubleshooting-blue-green.html>).
+const NETWORK: [&str; 2] = ["invalid networking configuration", "ECS Infrastructure Role"];
 
 /// Why it is not well.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -106,12 +110,19 @@ impl Diagnosis {
         let alarms = deployment.and_then(ServiceDeployment::alarms);
         let alarms: Vec<String> = alarms.map(|alarms| alarms.triggered_alarm_names().to_vec()).unwrap_or_default();
         let said = headline(service, deployment);
+        let status = deployment.and_then(ServiceDeployment::status);
+        let stopped = status == Some(&ServiceDeploymentStatus::Stopped);
+        let back = matches!(
+            status,
+            Some(ServiceDeploymentStatus::RollbackSuccessful | ServiceDeploymentStatus::RollbackFailed)
+        );
         let cause = if !alarms.is_empty() {
             Cause::Alarm
-        } else if said.contains("networking configuration") || said.contains("Infrastructure Role") {
+        } else if NETWORK.iter().any(|fragment| said.contains(fragment)) {
             Cause::Network
         } else {
-            cause_of(&tasks, &targets, &events)
+            let cause = cause_of(&tasks, &targets, &events);
+            if cause == Cause::Unknown && stopped { Cause::Stopped } else { cause }
         };
         let unhealthy = targets.iter().find(|target| !target.description.is_empty());
         let first = tasks.iter().find(|task| task.cause == cause);
@@ -136,6 +147,8 @@ impl Diagnosis {
             | Cause::Quota
             | Cause::Unknown => match first {
                 Some(task) => task.reason.clone(),
+                // The newest event is of the way back then: ECS says itself why it went.
+                None if cause == Cause::Unknown && back => said,
                 None => events.iter().rev().find(|event| Cause::of_text(event) == cause).cloned().unwrap_or(said),
             },
         };
@@ -219,7 +232,7 @@ fn hint(cause: Cause, detail: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_ecs::types::{ServiceDeploymentAlarms, ServiceDeploymentStatus};
+    use aws_sdk_ecs::types::ServiceDeploymentAlarms;
 
     use super::*;
 
@@ -280,6 +293,29 @@ mod tests {
             "(service web) (task 1) (port 80) is unhealthy in (target-group x) due to (reason Request timed out).";
         let gone = conclude(failed(), Vec::new(), &[event]);
         assert!(gone.summary.ends_with("Request timed out"), "{}", gone.summary);
+    }
+
+    #[test]
+    fn what_was_stopped_and_shows_no_failure_was_stopped() {
+        let stopped = ServiceDeployment::builder().status(ServiceDeploymentStatus::Stopped);
+        let stopped = stopped.status_reason("The service was deleted.").build();
+        let of =
+            |tasks| Diagnosis::conclude(&Service::builder().build(), Some(&stopped), tasks, Vec::new(), Vec::new());
+        let found = of(Vec::new());
+        assert_eq!(found.cause, Cause::Stopped);
+        assert!(found.summary.contains("The service was deleted"), "{}", found.summary);
+        // The circuit breaker without rollback stops as well: then tasks say why.
+        assert_eq!(of(vec![task("Essential container in task exited; app: exit code 1", 2)]).cause, Cause::Crash);
+    }
+
+    #[test]
+    fn what_no_task_and_no_event_explains_has_ecss_own_reason() {
+        let back = ServiceDeployment::builder().status(ServiceDeploymentStatus::RollbackSuccessful);
+        let back = back.status_reason("Service deployment rolled back because of a hook.").build();
+        let event = "(service web) has reached a steady state.".to_owned();
+        let found = Diagnosis::conclude(&Service::builder().build(), Some(&back), Vec::new(), Vec::new(), vec![event]);
+        assert_eq!(found.cause, Cause::Unknown);
+        assert!(found.summary.ends_with("rolled back because of a hook"), "{}", found.summary);
     }
 
     #[test]

@@ -9,18 +9,19 @@ use std::time::Duration;
 
 use aws_sdk_ecs::types::{DeploymentConfiguration, Service, ServiceDeployment, StopServiceDeploymentStopType};
 use ecs_aws::Answer as _;
-use ecs_aws::deployment::{deployments, describe, headline};
+use ecs_aws::deployment::{deployments, describe, headline, is_stalled};
 use ecs_core::console::human;
-use ecs_core::stop::Stop;
 use ecs_core::{Error, Kind, Result};
 use tokio::time::Instant;
 
 use crate::aws::{Aws, insist};
 use crate::command::Until;
+use crate::context::Context;
 use crate::diagnosis::{Diagnosis, Evidence, target_groups};
-use crate::services::find;
+use crate::report::{ServiceReport, time};
+use crate::services::{find, find_one};
+use crate::target::Target;
 use crate::verdict::Verdict;
-use crate::voice::Voice;
 use view::{Point, View, bake_of, bakes};
 
 pub use view::{paused, words};
@@ -32,10 +33,13 @@ const PATIENCE: Duration = Duration::from_secs(60 * 60);
 const SAY_EVERY: Duration = Duration::from_secs(15);
 /// Shortest time between two looks at the targets' health.
 const TARGETS_EVERY: Duration = Duration::from_secs(3);
-/// How long ECS may not know a deployment that it has just begun.
+/// How long ECS may not know a deployment that it has just begun, and the pause between two looks meanwhile.
 const UNKNOWN: Duration = Duration::from_secs(30);
-/// Failed tasks from which on a deployment that shifts traffic is given up with `--fail-fast`: the least that ECS's circuit
-/// breaker takes, which it has for rolling deployments only
+const UNLISTED: Duration = Duration::from_millis(200);
+/// Pause before the next look where one failed: the loop itself is the retry.
+const TROUBLED: Duration = Duration::from_secs(2);
+/// Failed tasks from which on a deployment without a circuit breaker is given up with `--fail-fast`: the least that ECS's
+/// own takes, which it has for rolling deployments only
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html>).
 const BREAKER: i32 = 3;
 /// What is usual for a deployment without baking.
@@ -43,37 +47,26 @@ const USUAL: &str = "1 to 5 min";
 
 /// One deployment to follow.
 pub struct Follow<'f> {
-    /// The clients
-    pub aws: &'f Aws,
-    /// Speaks for the service
-    pub voice: &'f Voice,
-    /// The order to stop
-    pub stop: &'f Stop,
-    /// Name or ARN of the cluster
-    pub cluster: &'f str,
-    /// Name of the service
-    pub service: &'f str,
+    /// Its service
+    pub on: Context<'f>,
     /// ARN of the service deployment
     pub arn: &'f str,
     /// How far to wait
     pub until: Until,
-    /// Longest wait
-    pub timeout: Option<Duration>,
     /// Stop it at the first failure that trying again cannot mend
     pub fail_fast: bool,
 }
 
 /// How a wait ended.
 #[derive(Debug)]
-pub struct End {
-    /// What became of it
-    pub verdict: Verdict,
+struct End {
+    verdict: Verdict,
     /// Why, where there is something to say
-    pub reason: Option<String>,
+    reason: Option<String>,
     /// The deployment, as it was at last
-    pub deployment: Option<ServiceDeployment>,
+    deployment: Option<ServiceDeployment>,
     /// Why it is not well
-    pub diagnosis: Option<Diagnosis>,
+    diagnosis: Option<Diagnosis>,
 }
 
 /// What is known while one waits.
@@ -82,6 +75,8 @@ struct Watch {
     said: Instant,
     looked_at_targets: Option<Instant>,
     before: Option<View>,
+    last: Option<Look>,
+    looks: u32,
     stage_since: Instant,
     evidence: Option<Evidence>,
     trouble: Option<String>,
@@ -91,26 +86,29 @@ struct Watch {
 }
 
 /// One look.
+#[derive(Clone)]
 struct Look {
     deployment: ServiceDeployment,
     service: Service,
 }
 
 impl Follow<'_> {
-    /// Waits until the deployment has come to an end, or as far as was asked for.
+    /// Waits until the deployment has come to an end, or as far as was asked for, and reports what became of it.
     ///
     /// A lost connection or an overloaded API does not end the wait.
     ///
     /// # Errors
     /// [`Kind::Credentials`] when they expire; [`Kind::Interrupted`]; a deployment or service that does not exist. What
     /// ECS does goes on in all of these.
-    pub async fn to_its_end(&self) -> Result<End> {
+    pub async fn to_its_end(&self, report: &mut ServiceReport) -> Result<()> {
         let now = Instant::now();
         let mut watch = Watch {
             begin: now,
             said: now,
             looked_at_targets: None,
             before: None,
+            last: None,
+            looks: 0,
             stage_since: now,
             evidence: None,
             trouble: None,
@@ -118,14 +116,27 @@ impl Follow<'_> {
             stopping: false,
         };
         let end = self.wait(&mut watch).await;
-        self.voice.end();
-        end.map_err(|error| self.explain(error))
+        self.on.voice.end();
+        let End { verdict, reason, deployment, diagnosis } = end.map_err(|error| self.explain(error))?;
+        report.verdict = verdict;
+        report.reason = reason;
+        report.diagnosis = diagnosis;
+        if let Some(deployment) = deployment {
+            report.times.deployment_created_at = deployment.created_at().map(time);
+            report.times.deployment_finished_at = deployment.finished_at().map(time);
+        }
+        Ok(())
     }
 
     async fn wait(&self, watch: &mut Watch) -> Result<End> {
         loop {
-            let mut pace = Duration::from_secs(1);
-            match self.stop.or(self.look()).await? {
+            let left = self.patience(watch).saturating_sub(watch.begin.elapsed());
+            // A look that hangs must not outlast the time limit.
+            let Ok(look) = self.on.stop.or(tokio::time::timeout(left, self.look(watch))).await? else {
+                return Ok(self.out_of_time(watch).await);
+            };
+            let mut pace = TROUBLED;
+            match look {
                 Ok(Some(look)) => {
                     watch.trouble = None;
                     let view = View::of(&look.deployment, Some(&look.service));
@@ -140,45 +151,57 @@ impl Follow<'_> {
                     pace = view.pace(watch.begin.elapsed());
                     watch.bakes = bakes(look.deployment.deployment_configuration());
                     watch.before = Some(view);
+                    watch.last = Some(look);
                 }
-                Ok(None) if watch.before.is_none() && watch.begin.elapsed() < UNKNOWN => {
-                    pace = Duration::from_millis(200);
-                }
-                Ok(None) if watch.before.is_none() => {
+                Ok(None) if watch.before.is_some() => {}
+                Ok(None) if watch.begin.elapsed() < UNKNOWN => pace = UNLISTED,
+                Ok(None) => {
                     return Err(Error::new(Kind::NotFound, format!("ECS knows no service deployment {}", self.arn)));
                 }
-                Ok(None) => {}
                 Err(error) if matches!(error.kind(), Kind::Throttled | Kind::Transient) => {
                     let trouble = error.message().to_owned();
                     if watch.trouble.as_ref() != Some(&trouble) {
-                        self.voice.warn(&format!("no look at the deployment for the moment, it goes on: {trouble}"));
+                        self.on.voice.warn(&format!("no look at the deployment for the moment, it goes on: {trouble}"));
                         watch.trouble = Some(trouble);
                     }
                 }
                 Err(error) => return Err(error),
             }
-            let waited = watch.begin.elapsed();
-            let patience = self.timeout.unwrap_or(PATIENCE + watch.bakes);
-            if waited >= patience {
-                return Ok(self.out_of_time(waited));
-            }
             self.say_that_it_lives(watch);
-            self.stop.or(tokio::time::sleep(pace.min(patience.saturating_sub(waited)))).await?;
+            let left = self.patience(watch).saturating_sub(watch.begin.elapsed());
+            self.on.stop.or(tokio::time::sleep(pace.min(left))).await?;
+            if left <= pace {
+                return Ok(self.out_of_time(watch).await);
+            }
         }
     }
 
-    /// Looks at the deployment and its service, side by side.
-    async fn look(&self) -> Result<Option<Look>> {
-        let services = async { find(&self.aws.ecs, self.cluster, &[self.service.to_owned()]).await };
-        let (deployment, services) = tokio::join!(describe(&self.aws.ecs, self.arn), services);
-        let service = match services?.into_iter().next() {
-            Some(service) if service.status() == Some("ACTIVE") => service,
-            Some(_) | None => {
-                let gone = format!("the service {} is gone: somebody has deleted it", self.service);
-                return Err(Error::new(Kind::NotFound, gone));
+    /// Returns how long to wait in all.
+    fn patience(&self, watch: &Watch) -> Duration {
+        self.on.timeout.unwrap_or(PATIENCE + watch.bakes)
+    }
+
+    /// Looks at the deployment, and every other time at its service, which only adds events and failures.
+    async fn look(&self, watch: &mut Watch) -> Result<Option<Look>> {
+        let Target { cluster, service, .. } = self.on.target;
+        watch.looks += 1;
+        let known = watch.last.as_ref().map(|look| look.service.clone()).filter(|_| watch.looks.is_multiple_of(2));
+        let services = async {
+            match known {
+                Some(service) => Ok(Some(service)),
+                None => Ok(find(&self.on.aws.looks, cluster, std::slice::from_ref(service)).await?.into_iter().next()),
             }
         };
-        Ok(deployment?.map(|deployment| Look { deployment, service }))
+        let (deployment, found) = tokio::join!(describe(&self.on.aws.looks, self.arn), services);
+        match found? {
+            Some(service) if service.status() == Some("ACTIVE") => {
+                Ok(deployment?.map(|deployment| Look { deployment, service }))
+            }
+            Some(_) | None => {
+                let gone = format!("the service {service} is gone: somebody has deleted it");
+                Err(Error::new(Kind::NotFound, gone))
+            }
+        }
     }
 
     /// Says what has changed, and takes evidence where something went wrong.
@@ -192,21 +215,21 @@ impl Follow<'_> {
         let evidence = watch.evidence.get_or_insert_with(|| Evidence::since(since));
         let events = evidence.take_events(&look.service);
         for event in &events {
-            self.voice.say("event", event);
+            self.on.voice.say("event", event);
         }
         for line in &lines {
-            self.voice.say("progress", line);
+            self.on.voice.say("progress", line);
         }
         let failed = watch.before.as_ref().map_or(0, |before| before.failed) < view.failed
             || events.iter().any(|event| ["unhealthy", "failed", "unable"].iter().any(|word| event.contains(word)));
         if failed {
-            match evidence.take_tasks(self.aws, self.cluster, self.service).await {
+            match evidence.take_tasks(self.on.aws, &self.on.target.cluster, &self.on.target.service).await {
                 Ok(causes) => {
                     for cause in causes {
-                        self.voice.say("failed", &format!("{}; {}", cause.title(), cause.hint()));
+                        self.on.voice.say("failed", &format!("{}; {}", cause.title(), cause.hint()));
                     }
                 }
-                Err(error) => self.voice.warn(&format!("stopped tasks cannot be read: {}", error.message())),
+                Err(error) => self.on.voice.warn(&format!("stopped tasks cannot be read: {}", error.message())),
             }
         }
         let scales_up = view.stage.as_deref().is_none_or(|stage| stage == "SCALE_UP");
@@ -215,19 +238,19 @@ impl Follow<'_> {
         let mut spoke = first || !lines.is_empty() || !events.is_empty();
         if waits_for_health && due {
             watch.looked_at_targets = Some(Instant::now());
-            match evidence.take_targets(self.aws, &target_groups(&look.service)).await {
+            match evidence.take_targets(self.on.aws, &target_groups(&look.service)).await {
                 Ok(lines) => {
                     spoke |= !lines.is_empty();
-                    lines.iter().for_each(|line| self.voice.say("target", line));
+                    lines.iter().for_each(|line| self.on.voice.say("target", line));
                 }
-                Err(error) => self.voice.detail("target", &format!("targets cannot be read: {}", error.message())),
+                Err(error) => self.on.voice.detail("target", &format!("targets cannot be read: {}", error.message())),
             }
         }
         if spoke {
             watch.said = Instant::now();
         }
         let left = bake_left(look.deployment.deployment_configuration(), view, watch.stage_since.elapsed());
-        self.voice.show(view.picture(left));
+        self.on.voice.show(view.picture(left));
     }
 
     /// Asks ECS to go back as soon as something has failed that trying again cannot mend; and where ECS has no circuit
@@ -235,11 +258,11 @@ impl Follow<'_> {
     async fn stop_at_once(&self, watch: &mut Watch, view: &View) -> Result<()> {
         let evidence = watch.evidence.as_ref();
         let cause = evidence.and_then(Evidence::final_cause);
-        let broken = || evidence.and_then(Evidence::newest_cause).filter(|_| view.shifts && view.failed >= BREAKER);
+        let broken = || evidence.and_then(Evidence::newest_cause).filter(|_| !view.breaker && view.failed >= BREAKER);
         let Some(cause) = cause.or_else(broken).filter(|_| !watch.stopping) else { return Ok(()) };
         watch.stopping = true;
-        self.voice.say("stopping", &format!("{}: rolling back (--fail-fast)", cause.title()));
-        match stop(self.aws, self.arn).await {
+        self.on.voice.say("stopping", &format!("{}: rolling back (--fail-fast)", cause.title()));
+        match stop(self.on.aws, self.arn).await {
             // ECS is at it already.
             Err(error) if error.code() == Some("ConflictException") => Ok(()),
             stopped => stopped,
@@ -249,6 +272,14 @@ impl Follow<'_> {
     /// Makes the verdict, and with one that is no success the diagnosis.
     async fn end(&self, watch: &mut Watch, look: Look, point: Point) -> Result<End> {
         let Look { deployment, service } = look;
+        // The last look may have been at the deployment alone.
+        let service =
+            find_one(&self.on.aws.ecs, &self.on.target.cluster, &self.on.target.service).await.unwrap_or(service);
+        if let Some(evidence) = &mut watch.evidence {
+            for event in evidence.take_events(&service) {
+                self.on.voice.say("event", &event);
+            }
+        }
         let said = headline(&service, Some(&deployment));
         let (verdict, reason) = match point {
             Point::Going | Point::Successful => (Verdict::Deployed, None),
@@ -261,6 +292,10 @@ impl Follow<'_> {
                 (Verdict::Paused, Some(go))
             }
             Point::RolledBack => (Verdict::RolledBack, Some(said)),
+            Point::Failed if is_stalled(&service) => {
+                let reason = format!("{said}; no deployment before it was a success, so ECS has nothing to go back to");
+                (Verdict::Failed, Some(reason))
+            }
             Point::Failed => (Verdict::Failed, Some(said)),
             Point::Stopped => match self.successor(&deployment).await? {
                 Some(other) => (Verdict::Superseded, Some(format!("another deployment took its place: {other}"))),
@@ -271,11 +306,12 @@ impl Follow<'_> {
             matches!(point, Point::RolledBack | Point::Failed | Point::Stopped) && verdict != Verdict::Superseded;
         let mut diagnosis = None;
         if let (true, Some(evidence)) = (explains, watch.evidence.as_mut()) {
-            if let Err(error) = evidence.take_tasks(self.aws, self.cluster, self.service).await {
-                self.voice.warn(&format!("stopped tasks cannot be read: {}", error.message()));
+            if let Err(error) = evidence.take_tasks(self.on.aws, &self.on.target.cluster, &self.on.target.service).await
+            {
+                self.on.voice.warn(&format!("stopped tasks cannot be read: {}", error.message()));
             }
-            let warn = |line: String| self.voice.warn(&line);
-            diagnosis = Some(evidence.conclude(self.aws, &service, Some(&deployment), warn).await);
+            let warn = |line: String| self.on.voice.warn(&line);
+            diagnosis = Some(evidence.conclude(self.on.aws, &service, Some(&deployment), warn).await);
         }
         Ok(End { verdict, reason, deployment: Some(deployment), diagnosis })
     }
@@ -283,7 +319,7 @@ impl Follow<'_> {
     /// Returns the deployment that took the place of a stopped one.
     async fn successor(&self, deployment: &ServiceDeployment) -> Result<Option<String>> {
         let since = deployment.created_at().copied();
-        let later = deployments(&self.aws.ecs, self.cluster, self.service, since).await?;
+        let later = deployments(&self.on.aws.ecs, &self.on.target.cluster, &self.on.target.service, since).await?;
         let nanos = |at: Option<&aws_sdk_ecs::primitives::DateTime>| at.map(|at| at.as_nanos());
         let mut later: Vec<_> = later
             .into_iter()
@@ -294,13 +330,22 @@ impl Follow<'_> {
         Ok(later.into_iter().next().and_then(|other| other.service_deployment_arn))
     }
 
-    fn out_of_time(&self, waited: Duration) -> End {
+    /// Makes the verdict of a wait that was not long enough; with a diagnosis, where tasks have failed by then.
+    async fn out_of_time(&self, watch: &mut Watch) -> End {
         let reason = format!(
             "not done after {}; ECS goes on: `ecs-deploy wait {}` follows it from here",
-            human(waited),
+            human(watch.begin.elapsed()),
             self.arn
         );
-        End { verdict: Verdict::TimedOut, reason: Some(reason), deployment: None, diagnosis: None }
+        let Some(Look { deployment, service }) = watch.last.take() else {
+            return End { verdict: Verdict::TimedOut, reason: Some(reason), deployment: None, diagnosis: None };
+        };
+        let mut diagnosis = None;
+        if let Some(evidence) = watch.evidence.as_mut().filter(|evidence| evidence.newest_cause().is_some()) {
+            let warn = |line: String| self.on.voice.warn(&line);
+            diagnosis = Some(evidence.conclude(self.on.aws, &service, Some(&deployment), warn).await);
+        }
+        End { verdict: Verdict::TimedOut, reason: Some(reason), deployment: Some(deployment), diagnosis }
     }
 
     fn say_that_it_lives(&self, watch: &mut Watch) {
@@ -313,7 +358,7 @@ impl Follow<'_> {
             |view| format!("{}, {}", words(view.status.as_str()), view.tasks()),
         );
         let waited = human(watch.begin.elapsed());
-        self.voice.say(
+        self.on.voice.say(
             "waiting",
             &format!("waiting for the deployment: {state}, for {waited}, usual is {USUAL} and the time it bakes"),
         );

@@ -21,6 +21,8 @@ pub struct View {
     pub stage: Option<String>,
     /// Whether it moves traffic between two versions, instead of replacing tasks one after the other
     pub shifts: bool,
+    /// Whether ECS's circuit breaker watches over it; it has one for rolling deployments only
+    pub breaker: bool,
     /// Tasks of the new version
     pub new: Tasks,
     /// Tasks of the versions before
@@ -91,8 +93,11 @@ impl View {
         let old = deployment.source_service_revisions().iter();
         let under_way = matches!(status, Status::Pending | Status::InProgress);
         let shifts = deployment.deployment_configuration().is_some_and(crate::strategy::shifts_traffic);
+        let configuration = deployment.deployment_configuration();
+        let breaker = configuration.and_then(DeploymentConfiguration::deployment_circuit_breaker);
         Self {
             shifts,
+            breaker: !shifts && breaker.is_some_and(|breaker| breaker.enable()),
             stage: deployment.lifecycle_stage().map(|stage| stage.as_str().to_owned()),
             new: Tasks::of(target),
             old: old.map(|summary| Tasks::of(Some(summary))).fold(Tasks::default(), Tasks::and),
@@ -189,8 +194,8 @@ impl View {
         } else {
             Duration::from_secs(1)
         };
-        // At the beginning often: on a fast day it is over at once.
-        usual.min(Duration::from_millis(40) + waited / 4)
+        // At the beginning more often: on a fast day it is over at once.
+        usual.min(Duration::from_millis(50) + waited / 2)
     }
 
     fn is_at_its_end(&self) -> bool {

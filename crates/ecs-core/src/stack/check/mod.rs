@@ -1,9 +1,11 @@
 //! What is wrong with a stack that is well-formed: everything that AWS would refuse later, as far as the file tells.
 
+mod containers;
 mod database;
 mod names;
 mod network;
 mod parameters;
+mod policies;
 mod services;
 
 use std::fmt::Write as _;
@@ -70,6 +72,8 @@ pub fn check(stack: &Stack, region: Option<&str>) -> Vec<Mistake> {
     database::check(stack, &mut found);
     parameters::check(stack, region, &mut found);
     services::check(stack, &mut found);
+    policies::check(stack, &mut found);
+    containers::check(stack, &mut found);
     found
 }
 

@@ -1,10 +1,11 @@
 //! Parameters, and the secrets of the services, which refer to them.
 
+use super::containers::containers;
 use super::names::is_region;
 use super::{Mistake, did_you_mean, list};
 use crate::stack::pointer::pointer;
 use crate::stack::template::{BALANCER_NAMES, DATABASE_NAMES, Part, SECRET_ARN, parts, references};
-use crate::stack::{Parameter, PasswordStore, Service, Stack};
+use crate::stack::{Parameter, PasswordStore, Stack};
 
 /// Greatest number of levels of a parameter's name. Source: `PutParameter`, `Name`.
 const LEVELS: usize = 15;
@@ -50,12 +51,12 @@ pub(super) fn check(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake
                 .related(&["db", "enabled"]),
         );
     }
-    for (key, service) in &stack.services {
-        for (variable, source) in &service.secrets {
-            secret(stack, key, variable, source, found);
+    for container in containers(stack) {
+        for (variable, source) in container.secrets {
+            secret(stack, container.place("secrets", variable), variable, source, found);
         }
-        for (variable, value) in &service.environment {
-            let place = pointer(&["services", key, "environment", variable]);
+        for (variable, value) in container.environment {
+            let place = container.place("environment", variable);
             if let Some(reference) = first_reference(value) {
                 found.push(
                     Mistake::value(place, format!("a plain environment variable cannot refer to `${{{reference}}}`"))
@@ -199,18 +200,19 @@ fn first_reference(value: &str) -> Option<&str> {
     })
 }
 
-/// Returns the services and variables that read a parameter.
-fn readers<'a>(stack: &'a Stack, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-    stack.services.iter().flat_map(move |(key, service)| {
-        let reads = service.secrets.iter().filter(move |(_, source)| *source == name);
-        reads.map(move |(variable, _)| (key.as_str(), variable.as_str()))
-    })
+/// Returns the variables that read a parameter, as keys of the file.
+fn readers(stack: &Stack, name: &str) -> Vec<String> {
+    let readers = containers(stack).flat_map(|container| {
+        let reads = container.secrets.iter().filter(|(_, source)| *source == name);
+        let keys = reads.map(|(variable, _)| format!("{}.secrets.{variable}", container.path.join(".")));
+        keys.collect::<Vec<_>>()
+    });
+    readers.collect()
 }
 
 /// Says what to write where there is no database.
 fn without(stack: &Stack, name: &str) -> String {
-    let secrets: Vec<String> =
-        readers(stack, name).map(|(key, variable)| format!("services.{key}.secrets.{variable}")).collect();
+    let secrets = readers(stack, name);
     if secrets.is_empty() {
         return "leave it out".to_owned();
     }
@@ -219,9 +221,8 @@ fn without(stack: &Stack, name: &str) -> String {
 
 /// Says what to write where Secrets Manager keeps the password.
 fn instead(stack: &Stack, name: &str) -> String {
-    let secrets: Vec<String> = readers(stack, name)
-        .map(|(key, variable)| format!("services.{key}.secrets.{variable} = \"{SECRET_ARN}:password::\""))
-        .collect();
+    let secrets: Vec<String> =
+        readers(stack, name).into_iter().map(|key| format!("{key} = \"{SECRET_ARN}:password::\"")).collect();
     if secrets.is_empty() {
         return "leave it out".to_owned();
     }
@@ -231,8 +232,7 @@ fn instead(stack: &Stack, name: &str) -> String {
 /// Checks where a secret variable comes from. Source: `Secret`, `valueFrom`.
 ///
 /// An ARN may be of another region: ECS asks for the full ARN exactly then.
-fn secret(stack: &Stack, key: &str, variable: &str, source: &str, found: &mut Vec<Mistake>) {
-    let place = pointer(&["services", key, "secrets", variable]);
+fn secret(stack: &Stack, place: String, variable: &str, source: &str, found: &mut Vec<Mistake>) {
     let names = || stack.parameters.keys().map(String::as_str);
     if stack.parameters.contains_key(source) {
         return;
@@ -304,9 +304,4 @@ fn is_secret_arn(source: &str) -> bool {
     };
     let twelve = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
     partition.starts_with("aws") && is_region(region) && twelve && named && !resource.contains(char::is_whitespace)
-}
-
-/// Returns the variables that a service has both plain and secret.
-pub(super) fn given_twice(service: &Service) -> impl Iterator<Item = &str> {
-    service.secrets.keys().filter(|variable| service.environment.contains_key(*variable)).map(String::as_str)
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::containers::image_problem;
 use super::names::{ECS, ROLE, Rule, TARGET_GROUP};
-use super::parameters::given_twice;
 use super::{Mistake, list};
 use crate::stack::derived::minutes;
 use crate::stack::pointer::pointer;
@@ -41,7 +41,6 @@ pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
             percents(key, service, found);
         }
         autoscaling(key, service, found);
-        variables(key, service, found);
         routing(stack, key, service, found);
     }
     default_service(stack, found);
@@ -114,12 +113,7 @@ fn image(key: &str, service: &Service, found: &mut Vec<Mistake>) {
         );
     }
     if let Some(image) = &service.image {
-        // Source: ContainerDefinition, image: at most 255 characters.
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_:./#@".contains(c);
-        if image.is_empty() || image.len() > 255 || !image.chars().all(allowed) {
-            let mistake = Mistake::value(at("image"), format!("`{image}` is not an image reference"));
-            found.push(mistake.hint("write it like `public.ecr.aws/nginx/nginx:1.29`"));
-        }
+        found.extend(image_problem(image, at("image")));
     }
     // Source: the OCI distribution specification, "Pulling manifests": a tag's pattern.
     let tag = &service.tag;
@@ -298,27 +292,6 @@ fn autoscaling(key: &str, service: &Service, found: &mut Vec<Mistake>) {
             mistake = mistake.related(&["services", key, "autoscaling", member]);
         }
         found.push(mistake);
-    }
-}
-
-fn variables(key: &str, service: &Service, found: &mut Vec<Mistake>) {
-    for (member, variables) in [("environment", &service.environment), ("secrets", &service.secrets)] {
-        for variable in variables.keys() {
-            let bad = |c: char| c == '=' || c.is_whitespace() || c.is_control();
-            if variable.is_empty() || variable.contains(bad) {
-                let place = pointer(&["services", key, member, variable]);
-                let message = format!("{variable:?} cannot be the name of an environment variable");
-                found.push(Mistake::key(place, message).hint("no space and no `=` in it"));
-            }
-        }
-    }
-    for variable in given_twice(service) {
-        let place = pointer(&["services", key, "secrets", variable]);
-        found.push(
-            Mistake::key(place, format!("`{variable}` is in `environment` and in `secrets`"))
-                .hint("ECS takes each variable once")
-                .related(&["services", key, "environment", variable]),
-        );
     }
 }
 

@@ -659,3 +659,138 @@ fn lists_read_like_english() {
     assert_eq!(one_of([1, 2]), "`1` or `2`");
     assert_eq!(list(["a", "b", "c"], "and"), "`a`, `b` and `c`");
 }
+
+/// Each row: what is patched into the frontend, and all that is then wrong.
+#[test]
+fn containers_fit_into_their_task_and_do_not_wait_in_a_circle() {
+    let sidecar = |more: Value| {
+        let mut sidecar = json!({"image": "agent:1"});
+        json_patch::merge(&mut sidecar, &more);
+        sidecar
+    };
+    let check = |command: Value| json!({"health_check": {"command": command}});
+    let rows: &[(Value, &[&str])] = &[
+        (json!({"memory_reservation": 1023, "architecture": "arm64", "exec": true, "command": ["a"]}), &[]),
+        (
+            json!({"memory_reservation": 1024}),
+            &["memory_reservation: 1024 MiB kept for the container are not less than the 1024 MiB there are"],
+        ),
+        (check(json!("true")), &[]),
+        (check(json!(["CMD", "/bin/true"])), &[]),
+        (
+            check(json!(" ")),
+            &[
+                r#"health_check.command: a health check needs a command (write a line for the shell, or `["CMD", "/bin/check"]`)"#,
+            ],
+        ),
+        (
+            check(json!(["curl", "x"])),
+            &[
+                r#"health_check.command: a health check's command starts with `CMD` or `CMD-SHELL`, found `curl` (write a line for the shell, or `["CMD", "/bin/check"]`)"#,
+            ],
+        ),
+        (
+            check(json!(["CMD"])),
+            &[
+                r#"health_check.command: nothing follows `CMD` (write a line for the shell, or `["CMD", "/bin/check"]`)"#,
+            ],
+        ),
+        (json!({"spot": {"base": 1, "weight": 4}}), &[]),
+        (json!({"spot": {"on_demand": 0, "weight": 0}}), &["spot.weight: no task could run: both shares are 0"]),
+        (
+            json!({"spot": {"base": 1, "on_demand": 0}}),
+            &["spot.base: no task runs on demand with `on_demand = 0` (`on_demand = 1` or more, or no `base`)"],
+        ),
+        (
+            json!({"sidecars": {"agent": sidecar(json!({"memory": 256, "cpu": 128, "port": 4317}))}, "depends_on": {"agent": "start"}}),
+            &[],
+        ),
+        (
+            json!({"sidecars": {"frontend": sidecar(json!({"port": 80})), "a b": {"image": "?"}}}),
+            &[
+                "sidecars.\"a b\": the container name `a b` holds ' ', only letters, digits, hyphens and underscores are allowed",
+                "sidecars.\"a b\".image: `?` is not an image reference (write it like `public.ecr.aws/nginx/nginx:1.29`)",
+                "sidecars.frontend: the sidecar `frontend` has the name of the container that serves",
+                "sidecars.frontend.port: the port 80 of `frontend` is also that of `frontend` in the same task",
+            ],
+        ),
+        (
+            json!({"memory_reservation": 900, "sidecars": {"agent": sidecar(json!({"memory": 256, "memory_reservation": 256, "cpu": 1024}))}}),
+            &[
+                "sidecars.agent.memory_reservation: 256 MiB kept for `agent` are not less than the 256 MiB that it may use",
+                "sidecars: the containers are kept 1156 MiB, the task has 1024",
+                "sidecars: the containers are kept 1024 CPU units, the task has 512",
+            ],
+        ),
+        (
+            json!({"sidecars": {"agent": sidecar(json!({"environment": {"A": "1"}, "secrets": {"A": "/nowhere/at/all"}}))}}),
+            &[
+                "sidecars.agent.secrets.A: a secret that points nowhere: there is no parameter `/nowhere/at/all` (add it to `parameters`, or give the ARN of a parameter that is there already)",
+                "sidecars.agent.secrets.A: `A` is in `environment` and in `secrets` (ECS takes each variable once)",
+            ],
+        ),
+        (
+            json!({"sidecars": {"agent": sidecar(json!({}))}, "depends_on": {"agnet": "start", "agent": "healthy"}}),
+            &[
+                "depends_on.agent: `agent` has no `health_check` that could pass",
+                "depends_on.agnet: the service `frontend` has no container `agnet` (did you mean `agent`?)",
+            ],
+        ),
+        (
+            json!({"sidecars": {"agent": sidecar(json!({}))}, "depends_on": {"agent": "success"}}),
+            &["depends_on.agent: `agent` is essential: the task ends with it"],
+        ),
+        (
+            json!({"sidecars": {"agent": sidecar(json!({"depends_on": {"frontend": "start"}}))}, "depends_on": {"agent": "start"}}),
+            &["`agent` and `frontend` wait for each other (one of them has to start first)"],
+        ),
+    ];
+    for (patch, expected) in rows {
+        let found = mistakes(&json!({"services": {"frontend": patch}}));
+        let place = |line: String| {
+            let line = line.strip_prefix("services.frontend").map(str::to_owned).unwrap_or(line);
+            line.trim_start_matches(['.', ':', ' ']).to_owned()
+        };
+        assert_eq!(found.into_iter().map(place).collect::<Vec<_>>(), *expected, "{patch}");
+    }
+}
+
+#[test]
+fn a_statement_names_actions_and_resources_and_a_boundary_is_a_policy() {
+    let one = |statement: Value| json!({"services": {"backend": {"policy": [statement]}}});
+    let place = "services.backend.policy.0";
+    let fine = json!({"actions": ["s3:Get*", "*"], "resources": ["*", "arn:aws:s3:::b/${aws:username}/*"]});
+    assert_eq!(mistakes(&one(fine)), [""; 0]);
+    let rows = [
+        (json!({"actions": [], "resources": ["*"]}), "actions: a statement needs an action"),
+        (json!({"actions": ["s3:*"], "resources": []}), "resources: a statement needs a resource"),
+        (
+            json!({"actions": ["GetObject"], "resources": ["*"]}),
+            "actions.0: `GetObject` is not an action (write it like `s3:GetObject`)",
+        ),
+        (
+            json!({"actions": ["s3:*"], "resources": ["bucket"]}),
+            "resources.0: `bucket` is not an ARN (write it like `arn:aws:s3:::bucket/*`)",
+        ),
+        (
+            json!({"actions": ["s3:*"], "resources": ["*"], "conditions": {"Bool": {}}}),
+            "conditions.Bool: the condition `Bool` says nothing (write it like `{ StringEquals = { \"aws:RequestedRegion\" = \"eu-west-1\" } }`)",
+        ),
+    ];
+    for (statement, wrong) in rows {
+        assert_eq!(mistakes(&one(statement)), [format!("{place}.{wrong}")]);
+    }
+    let statements = json!({"iam": {"execution_statements": [{"actions": ["x"], "resources": ["*"]}]}});
+    let wrong = "iam.execution_statements.0.actions.0: `x` is not an action (write it like `s3:GetObject`)";
+    assert_eq!(mistakes(&statements), [wrong]);
+    let boundary = |arn: &str| mistakes(&json!({"iam": {"permissions_boundary": arn}}));
+    for arn in ["arn:aws:iam::123456789012:policy/path/limit", "arn:aws:iam::aws:policy/PowerUserAccess"] {
+        assert_eq!(boundary(arn), [""; 0], "{arn}");
+    }
+    assert_eq!(
+        boundary("limit"),
+        [
+            "iam.permissions_boundary: `limit` is not the ARN of a managed policy (write `arn:aws:iam::ACCOUNT:policy/NAME`)"
+        ]
+    );
+}

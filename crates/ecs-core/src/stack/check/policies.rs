@@ -1,0 +1,73 @@
+//! What the roles may do beside what the tools give them: statements of policies, and the permissions boundary.
+
+use super::Mistake;
+use crate::stack::pointer::pointer;
+use crate::stack::{Stack, Statement};
+
+/// Checks the statements of all policies.
+pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
+    statements(&["iam", "execution_statements"], &stack.iam.execution_statements, found);
+    for (key, service) in &stack.services {
+        statements(&["services", key, "policy"], &service.policy, found);
+    }
+    if let Some(arn) = stack.iam.permissions_boundary.as_ref().filter(|arn| !is_policy(arn)) {
+        found.push(
+            Mistake::value("/iam/permissions_boundary", format!("`{arn}` is not the ARN of a managed policy"))
+                .hint("write `arn:aws:iam::ACCOUNT:policy/NAME`"),
+        );
+    }
+}
+
+fn statements(path: &[&str], statements: &[Statement], found: &mut Vec<Mistake>) {
+    for (index, Statement { actions, resources, conditions, .. }) in statements.iter().enumerate() {
+        let index = index.to_string();
+        let place = |rest: &[&str]| pointer(&[path, &[index.as_str()], rest].concat());
+        for (member, values, what) in [("actions", actions, "an action"), ("resources", resources, "a resource")] {
+            if values.is_empty() {
+                found.push(Mistake::value(place(&[member]), format!("a statement needs {what}")));
+            }
+        }
+        for (position, action) in actions.iter().enumerate().filter(|(_, action)| !is_action(action)) {
+            found.push(
+                Mistake::value(place(&["actions", &position.to_string()]), format!("`{action}` is not an action"))
+                    .hint("write it like `s3:GetObject`"),
+            );
+        }
+        for (position, resource) in resources.iter().enumerate().filter(|(_, resource)| !is_resource(resource)) {
+            found.push(
+                Mistake::value(place(&["resources", &position.to_string()]), format!("`{resource}` is not an ARN"))
+                    .hint("write it like `arn:aws:s3:::bucket/*`"),
+            );
+        }
+        for (operator, _) in conditions.iter().filter(|(operator, keys)| operator.is_empty() || keys.is_empty()) {
+            let message = format!("the condition `{operator}` says nothing");
+            let hint = "write it like `{ StringEquals = { \"aws:RequestedRegion\" = \"eu-west-1\" } }`";
+            found.push(Mistake::key(place(&["conditions", operator]), message).hint(hint));
+        }
+    }
+}
+
+/// Source: IAM's guide, "IAM JSON policy elements: Action": a service's prefix, a colon, a name with wildcards; or all.
+fn is_action(action: &str) -> bool {
+    let word = |text: &str, more: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+    };
+    action == "*" || action.split_once(':').is_some_and(|(service, name)| word(service, "-") && word(name, "*?"))
+}
+
+/// Source: IAM's guide, "IAM JSON policy elements: Resource": an ARN, with wildcards and policy variables; or all.
+fn is_resource(resource: &str) -> bool {
+    let parts: Vec<&str> = resource.splitn(6, ':').collect();
+    let arn =
+        matches!(parts.as_slice(), ["arn", _, service, _, _, resource] if !service.is_empty() && !resource.is_empty());
+    resource == "*" || (arn && !resource.contains(char::is_whitespace))
+}
+
+/// Source: `PutRolePermissionsBoundary`, `PermissionsBoundary`: a managed policy, the account's own or AWS's.
+fn is_policy(arn: &str) -> bool {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let ["arn", partition, "iam", "", account, resource] = parts.as_slice() else { return false };
+    let twelve = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    let named = resource.strip_prefix("policy/").is_some_and(|name| !name.is_empty() && !name.contains(' '));
+    partition.starts_with("aws") && (twelve || *account == "aws") && named
+}

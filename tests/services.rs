@@ -1,0 +1,265 @@
+//! What the stack file says of containers, tasks and roles: made, changed on a living stack, and taken away again.
+
+use std::io::Write as _;
+
+use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS, python, root};
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
+
+const SERVICES: &str = "--stack tests/stacks/services.toml";
+
+/// Runs shift.py.
+async fn shift(cloud: &Cloud, verb: &str) {
+    let script = root().join("tests/shift.py").display().to_string();
+    let arguments: Vec<&str> = std::iter::once(script.as_str()).chain(verb.split_whitespace()).collect();
+    cloud.run(&python().display().to_string(), &arguments, "").await.ok();
+    cloud.take_calls();
+}
+
+/// Writes an overlay for the stack file.
+fn overlay(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::with_suffix(".toml").expect("a file");
+    file.write_all(text.as_bytes()).expect("written");
+    file
+}
+
+/// Returns the arguments for the stack with an overlay.
+fn with(overlay: &NamedTempFile) -> String {
+    format!("{SERVICES} --stack {}", overlay.path().display())
+}
+
+/// Applies, checks that one more run writes nothing and that a plan finds nothing to do, and returns what there is.
+async fn apply(cloud: &Cloud, arguments: &str, when: &str) -> Value {
+    cloud.pipe(&TOOLS, "", arguments).await.ok();
+    cloud.take_calls();
+    let again = cloud.pipe(&TOOLS, "", arguments).await.ok();
+    assert_eq!(cloud.take_writes(), [""; 0], "{when}: {}", again.stderr);
+    let plan = cloud.pipe(&TOOLS, "plan --exit-code", arguments).await;
+    assert_eq!((plan.code, cloud.take_writes()), (0, Vec::new()), "{when}: {}", plan.stderr);
+    cloud.inventory().await
+}
+
+/// Checks that nothing of the stack is left.
+async fn assert_gone(cloud: &Cloud, arguments: &str) {
+    cloud.pipe(&BACKWARDS, "destroy", arguments).await.ok();
+    let line = format!("{} tests/reader.py tagged --stack services", python().display());
+    let left = cloud.shell(&line).await;
+    assert_eq!(left.code, 0, "left behind: {}{}", left.stdout, left.stderr);
+}
+
+/// Returns the item of a list that has a member.
+fn item<'i>(list: &'i Value, member: &str, value: &str) -> &'i Value {
+    let items = list.as_array().unwrap_or_else(|| panic!("{member}: {list}"));
+    items.iter().find(|item| item[member] == value).unwrap_or(&Value::Null)
+}
+
+fn definition(inventory: &Value) -> &Value {
+    item(&inventory["task_definitions"], "family", "web-definition")
+}
+
+fn container<'i>(inventory: &'i Value, name: &str) -> &'i Value {
+    item(&definition(inventory)["containers"], "name", name)
+}
+
+fn service(inventory: &Value) -> &Value {
+    item(&inventory["services"], "serviceName", "web-service")
+}
+
+#[tokio::test]
+async fn all_that_a_file_says_of_containers_is_made_and_then_left_alone() {
+    let cloud = Cloud::start().await;
+    let made = apply(&cloud, SERVICES, "made").await;
+    assert_eq!(
+        definition(&made)["runtimePlatform"],
+        json!({"cpuArchitecture": "ARM64", "operatingSystemFamily": "LINUX"})
+    );
+    let web = container(&made, "web");
+    assert_eq!(web["memoryReservation"], 512);
+    assert_eq!((&web["entry_point"], &web["command"]), (&json!("/bin/start"), &json!("serve --port 3000")));
+    assert_eq!(web["linuxParameters"]["initProcessEnabled"], true);
+    let depends_on = json!([
+        {"condition": "HEALTHY", "containerName": "agent"},
+        {"condition": "SUCCESS", "containerName": "prepare"},
+    ]);
+    assert_eq!(web["dependsOn"], depends_on);
+    let check = &web["health_check"];
+    assert_eq!(check["command"], "CMD-SHELL curl -f http://localhost:3000/ || exit 1");
+    let numbers = ["interval", "timeout", "retries", "startPeriod"].map(|member| check[member].as_i64().unwrap_or(-1));
+    assert_eq!(numbers, [10, 5, 3, 20]);
+
+    let agent = container(&made, "agent");
+    assert_eq!(agent["image"], "public.ecr.aws/aws-observability/aws-otel-collector:v0.43.1");
+    assert_eq!((&agent["cpu"], &agent["memory"], &agent["essential"]), (&json!(64), &json!(128), &json!(false)));
+    assert_eq!(agent["portMappings"][0]["containerPort"], 4317);
+    assert_eq!(agent["environment"], json!({"MODE": "quiet"}));
+    assert_eq!(agent["secrets"], json!({"LEVEL": "/services/agent/LEVEL"}));
+    assert_eq!(agent["health_check"]["command"], "CMD /healthcheck");
+    let options = |container: &Value| container["log"]["logConfiguration.options"].clone();
+    assert_eq!(options(agent)["awslogs-group"], options(web)["awslogs-group"]);
+    assert_eq!(
+        (&options(agent)["awslogs-stream-prefix"], &options(web)["awslogs-stream-prefix"]),
+        (&json!("agent"), &json!("ecs"))
+    );
+
+    assert_eq!(service(&made)["enableExecuteCommand"], true);
+    assert_eq!(
+        service(&made)["capacityProviderStrategy"],
+        json!([
+            {"base": 0, "capacityProvider": "FARGATE_SPOT", "weight": 3},
+            {"base": 1, "capacityProvider": "FARGATE", "weight": 1},
+        ])
+    );
+
+    // Whoever deploys changes the image of the container that serves; those of the sidecars are the file's.
+    shift(&cloud, "deploy web-service").await;
+    let healed = apply(&cloud, SERVICES, "after a deployment by somebody else").await;
+    assert!(container(&healed, "web")["image"].as_str().is_some_and(|image| image.ends_with(":2")), "{healed:#}");
+    assert_eq!(container(&healed, "agent")["image"], agent["image"]);
+    assert_gone(&cloud, SERVICES).await;
+}
+
+#[tokio::test]
+async fn a_living_service_changes_its_processor_its_capacity_and_exec_and_back() {
+    let cloud = Cloud::start().await;
+    let plain = overlay(
+        "[services.web]\narchitecture = { remove = true }\nexec = { remove = true }\nspot = { remove = true }\n\
+         depends_on = { remove = true }\nsidecars = { remove = true }\n",
+    );
+    let before = apply(&cloud, &with(&plain), "plain").await;
+    assert_eq!(service(&before)["launch"], "FARGATE");
+    assert_eq!(service(&before)["enableExecuteCommand"], false);
+    assert_eq!(definition(&before)["runtimePlatform"]["cpuArchitecture"], "X86_64");
+    assert_eq!(container(&before, "agent"), &Value::Null);
+
+    let all = apply(&cloud, SERVICES, "with all of it").await;
+    assert_eq!(service(&all)["launch"], "FARGATE+FARGATE_SPOT");
+    assert_eq!(service(&all)["enableExecuteCommand"], true);
+    assert_eq!(definition(&all)["runtimePlatform"]["cpuArchitecture"], "ARM64");
+    assert_ne!(container(&all, "agent"), &Value::Null);
+
+    let back = overlay(
+        "[services.web]\narchitecture = \"x86_64\"\nexec = false\nspot = { base = 0, on_demand = 1, weight = 0 }\n",
+    );
+    let off = apply(&cloud, &with(&back), "back on demand").await;
+    assert_eq!(service(&off)["launch"], "FARGATE");
+    assert_eq!(service(&off)["enableExecuteCommand"], false);
+    assert_eq!(definition(&off)["runtimePlatform"]["cpuArchitecture"], "X86_64");
+
+    // What somebody has set up at ECS stays where the file says nothing of it, and goes with `--prune`.
+    shift(&cloud, "borrow web-service").await;
+    let said = cloud.pipe(&TOOLS, "", &with(&plain)).await.ok().stderr;
+    for theirs in ["capacity provider strategy FARGATE_SPOT 1", "ECS Exec enabled", "container agent"] {
+        assert!(said.contains(&format!("somebody else has added {theirs}: left alone")), "{theirs}: {said}");
+    }
+    let kept = cloud.inventory().await;
+    assert_eq!(service(&kept)["launch"], "FARGATE_SPOT");
+    assert_ne!(container(&kept, "agent"), &Value::Null);
+    cloud
+        .shell(&format!("export ECS_PRUNE=true; ecs-net {} < /dev/null | {}", with(&plain), TOOLS[1..].join(" | ")))
+        .await
+        .ok();
+    let pruned = apply(&cloud, &with(&plain), "pruned").await;
+    assert_eq!((&service(&pruned)["launch"], &container(&pruned, "agent")), (&json!("FARGATE"), &&Value::Null));
+    assert_eq!(service(&pruned)["enableExecuteCommand"], false);
+    assert_gone(&cloud, &with(&plain)).await;
+}
+
+#[tokio::test]
+async fn roles_may_do_what_the_file_says_within_its_boundary() {
+    let cloud = Cloud::start().await;
+    let made = apply(&cloud, SERVICES, "with ECS Exec").await;
+    let role = |inventory: &Value, name: &str| item(&inventory["roles"], "RoleName", name).clone();
+    let exec = json!([{
+        "Effect": "Allow",
+        "Action": [
+            "ssmmessages:CreateControlChannel",
+            "ssmmessages:CreateDataChannel",
+            "ssmmessages:OpenControlChannel",
+            "ssmmessages:OpenDataChannel",
+        ],
+        "Resource": ["*"],
+    }]);
+    assert_eq!(role(&made, "webTaskRole")["inline"], json!({"web-service": exec}));
+    let secrets = role(&made, "servicesTaskExecutionRole")["inline"]["ParameterStoreAccess"].to_string();
+    assert!(secrets.contains("parameter/services/agent/LEVEL"), "{secrets}");
+
+    let boundary = "arn:aws:iam::123456789012:policy/limit";
+    let policies = overlay(&format!(
+        "[iam]\npermissions_boundary = \"{boundary}\"\n\
+         [[iam.execution_statements]]\nactions = [\"kms:Decrypt\"]\nresources = [\"arn:aws:kms:us-east-1:123456789012:key/k\"]\n\
+         [services.web]\nexec = false\n\
+         [[services.web.policy]]\nactions = [\"s3:GetObject\", \"s3:PutObject\"]\nresources = [\"arn:aws:s3:::bucket/*\"]\n\
+         conditions = {{ StringEquals = {{ \"aws:RequestedRegion\" = [\"us-east-1\"] }} }}\n\
+         [[services.web.policy]]\neffect = \"deny\"\nactions = [\"s3:*\"]\nresources = [\"arn:aws:s3:::bucket/secret/*\"]\n"
+    ));
+    let limited = apply(&cloud, &with(&policies), "with policies and a boundary").await;
+    let tasks = role(&limited, "webTaskRole");
+    let statement = |effect: &str| item(&tasks["inline"]["web-service"], "Effect", effect).clone();
+    assert_eq!(statement("Allow")["Action"], json!(["s3:GetObject", "s3:PutObject"]));
+    assert_eq!(statement("Allow")["Condition"]["StringEquals"]["aws:RequestedRegion"], json!(["us-east-1"]));
+    assert_eq!(statement("Deny")["Resource"], json!(["arn:aws:s3:::bucket/secret/*"]));
+    let execution = role(&limited, "servicesTaskExecutionRole");
+    assert!(execution["inline"]["ParameterStoreAccess"].to_string().contains("key/k"), "{execution:#}");
+    for role in [&tasks, &execution] {
+        assert_eq!(role["boundary"], boundary);
+    }
+
+    // Without a word in the file the boundary is somebody else's, and the policy of the tasks is gone.
+    let none = overlay("[services.web]\nexec = { remove = true }\n");
+    let said = cloud.pipe(&TOOLS, "", &with(&none)).await.ok().stderr;
+    assert!(said.contains(&format!("somebody else has added permissions boundary {boundary}: left alone")), "{said}");
+    shift(&cloud, "bind webTaskRole").await;
+    let kept = cloud.inventory().await;
+    assert_eq!(role(&kept, "webTaskRole")["inline"], json!({}));
+    assert_eq!(role(&kept, "webTaskRole")["boundary"], "arn:aws:iam::123456789012:policy/theirs");
+    cloud
+        .shell(&format!("export ECS_PRUNE=true; ecs-net {} < /dev/null | {}", with(&none), TOOLS[1..].join(" | ")))
+        .await
+        .ok();
+    let free = apply(&cloud, &with(&none), "without a boundary").await;
+    assert_eq!(role(&free, "webTaskRole")["boundary"], Value::Null);
+    assert_gone(&cloud, &with(&none)).await;
+
+    // A role that is made is bound from the start.
+    cloud.take_calls();
+    let bound = apply(&cloud, &with(&policies), "made with a boundary").await;
+    assert_eq!(role(&bound, "webTaskRole")["boundary"], boundary);
+    assert_gone(&cloud, &with(&policies)).await;
+}
+
+#[tokio::test]
+async fn a_task_definition_is_written_for_ci_and_registers_again() {
+    let cloud = Cloud::start().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("service.latest.json");
+    let line = |verb: &str| {
+        let before = TOOLS[1..6].iter().map(|tool| format!("{tool} {verb} | ")).collect::<String>();
+        let flag = format!("--write-task-definition {}", file.display());
+        format!("ecs-net {verb} {SERVICES} < /dev/null | {before}ecs-svc {verb} {flag}")
+    };
+    cloud.shell(&line("plan")).await.ok();
+    assert!(!file.exists(), "a plan writes nothing");
+    cloud.shell(&line("")).await.ok();
+    let written = std::fs::read_to_string(&file).expect("a file");
+    let definition: Value = serde_json::from_str(&written).expect("JSON");
+    assert_eq!(definition["family"], "web-definition");
+    let web = item(&definition["containerDefinitions"], "name", "web");
+    let url = "arn:aws:ssm:us-east-1:123456789012:parameter/services/web/URL";
+    assert_eq!(web["secrets"], json!([{"name": "URL", "valueFrom": url}]));
+
+    // CI fills in the image and registers it; what comes of it is the stack's.
+    let ci = "import boto3, json, sys; definition = json.load(open(sys.argv[1])); \
+              definition['containerDefinitions'][0]['image'] = 'filled-in:1'; \
+              print(boto3.client('ecs').register_task_definition(**definition)['taskDefinition']['revision'])";
+    let registered =
+        cloud.run(&python().display().to_string(), &["-c", ci, &file.display().to_string()], "").await.ok();
+    assert_eq!(registered.stdout.trim(), "2");
+    cloud.take_calls();
+    cloud.shell(&line("")).await.ok();
+    assert_eq!(cloud.take_writes(), [""; 0]);
+
+    let refused = cloud
+        .run("ecs-svc", &["--write-task-definition", "api=x.json", "--stack", "tests/stacks/services.toml"], "")
+        .await;
+    assert!(refused.code == 2 && refused.stderr.contains("the stack has no service `api`"), "{refused:?}");
+}
