@@ -345,6 +345,12 @@ class Account:
         return [endpoint for endpoint in endpoints if endpoint["State"].lower() != "deleted"]
 
     @cached_property
+    def prefix_lists(self) -> list[Json]:
+        """The prefix lists of AWS's services, if a route leads to one by a gateway endpoint."""
+        routed = any(route.get("DestinationPrefixListId") for table in self.route_tables for route in table["Routes"])
+        return self.all("ec2", "describe_managed_prefix_lists", "PrefixLists") if routed else []
+
+    @cached_property
     def security_groups(self) -> list[Json]:
         """The security groups of those VPCs, but not the default ones."""
         groups = self._in_vpcs("describe_security_groups", "SecurityGroups")
@@ -577,12 +583,14 @@ class Account:
             (self.nat_gateways, "NatGatewayId"),
             (self.addresses, "AllocationId"),
             (self.route_tables, "RouteTableId"),
+            (self.vpc_endpoints, "VpcEndpointId"),
         ):
             for item in items:
                 name = tag_map(item.get("Tags")).get("Name")
                 if name:
                     names[item[key]] = name
         for items, key, name_key in (
+            (self.prefix_lists, "PrefixListId", "PrefixListName"),
             (self.security_groups, "GroupId", "GroupName"),
             (self.load_balancers, "LoadBalancerArn", "LoadBalancerName"),
             (self.target_groups, "TargetGroupArn", "TargetGroupName"),
@@ -772,7 +780,7 @@ def check_route_tables(account: Account, report: Report, vpc: Json) -> None:
 def routes(account: Account, table: Json) -> dict[str, str | None]:
     """Returns a route table's routes: destination → name of the target."""
     return {
-        route.get("DestinationCidrBlock") or route.get("DestinationPrefixListId") or "?": account.name(
+        route.get("DestinationCidrBlock") or account.name(route.get("DestinationPrefixListId")) or "?": account.name(
             route.get("NatGatewayId") or route.get("GatewayId")
         )
         for route in table["Routes"]

@@ -33,9 +33,12 @@ const ECS_TAGS: &str = "asked for by RegisterTaskDefinition and RunTask with tag
                         https://docs.aws.amazon.com/AmazonECS/latest/developerguide/supported-iam-actions-tagging.html";
 const SCALING_TAGS: &str = "asked for by RegisterScalableTarget with tags: \
     https://docs.aws.amazon.com/autoscaling/application/userguide/resource-tagging-support.html";
+const ENDPOINT_NAMES: &str = "what CreateVpcEndpoint depends on, for private DNS: \
+                              https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html";
 
 /// Tools, the actions of their policies that AWS checks on its own side, and why: no test can see them used.
 pub const CHECKED_BY_AWS: &[(&str, &str, &str)] = &[
+    ("ecs-net", "route53:AssociateVPCWithHostedZone", ENDPOINT_NAMES),
     ("ecs-db", "ec2:DescribeAccountAttributes", RDS_NETWORK),
     ("ecs-db", "ec2:DescribeAvailabilityZones", RDS_NETWORK),
     ("ecs-db", "ec2:DescribeInternetGateways", RDS_NETWORK),

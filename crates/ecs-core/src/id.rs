@@ -76,6 +76,8 @@ ids! {
     AllocationId
     /// A route table's id, `rtb-…`.
     RouteTableId
+    /// A VPC endpoint's id, `vpce-…`.
+    VpcEndpointId
     /// A security group's id, `sg-…`.
     SecurityGroupId
     /// A role's ARN.

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::id::{
     ClusterArn, DbInstanceArn, InternetGatewayId, ListenerArn, ListenerRuleArn, LoadBalancerArn, NatGatewayId, RoleArn,
-    RouteTableId, SecretArn, SecurityGroupId, ServiceArn, SubnetId, TargetGroupArn, TaskDefinitionArn, VpcId,
+    RouteTableId, SecretArn, SecurityGroupId, ServiceArn, SubnetId, TargetGroupArn, TaskDefinitionArn, VpcEndpointId,
+    VpcId,
 };
 
 /// A member that one layer writes and others read.
@@ -60,6 +61,9 @@ pub struct Net {
 pub struct Egress {
     /// NAT gateways, available and routed to, in the order of the zones: one each, one for all, or none
     pub nat_gateway_ids: Vec<NatGatewayId>,
+    /// VPC endpoints, available, by service as the stack file names it
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub vpc_endpoint_ids: BTreeMap<String, VpcEndpointId>,
 }
 
 /// The security groups: `sg`.
@@ -193,7 +197,7 @@ impl Member for Egress {
     const BY_HAND: &'static str = r#"{"egress":{"nat_gateway_ids":[]}}"#;
 
     fn unknown() -> Self {
-        Self { nat_gateway_ids: Vec::new() }
+        Self { nat_gateway_ids: Vec::new(), vpc_endpoint_ids: BTreeMap::new() }
     }
 }
 

@@ -8,13 +8,17 @@ use ecs_core::id::VpcId;
 use ecs_core::{All as _, Change, Health, Identity, Owner, Resource, Result, Run};
 use futures::future::join_all;
 
-use crate::{Ec2, ec2, elastic_ip, nat_gateway, route_table, subnet};
+use crate::{Ec2, ec2, elastic_ip, nat_gateway, route_table, security_group, subnet, vpc_endpoint};
 
 /// The listings that tell what is there.
 #[derive(Debug, Clone)]
 pub struct Lists {
     /// The stack's elastic IPs
     pub addresses: elastic_ip::List,
+    /// The VPC's endpoints
+    pub endpoints: vpc_endpoint::List,
+    /// The endpoints' security group
+    pub groups: security_group::List,
     /// The stack's NAT gateways
     pub nat_gateways: nat_gateway::List,
     /// The VPC's route tables
@@ -30,6 +34,10 @@ pub enum Kind {
     NatGateway,
     /// Elastic IPs, free when their NAT gateway is gone
     ElasticIp,
+    /// VPC endpoints, whose network interfaces take a minute to go
+    VpcEndpoint,
+    /// Security groups, when no network interface uses them any more
+    SecurityGroup,
     /// Route tables, with their associations
     RouteTable,
     /// Subnets, when nothing is in them any more
@@ -41,6 +49,8 @@ impl Kind {
         match self {
             Kind::NatGateway => "NAT gateway",
             Kind::ElasticIp => "elastic IP",
+            Kind::VpcEndpoint => "VPC endpoint",
+            Kind::SecurityGroup => "security group",
             Kind::RouteTable => "route table",
             Kind::Subnet => "subnet",
         }
@@ -105,6 +115,20 @@ impl Former {
                 let all = elastic_ip::addresses(ec2, stack, &self.lists.addresses).await?;
                 all.iter().map(|address| self.one(address.allocation_id(), address.tags())).collect()
             }
+            Kind::VpcEndpoint => {
+                let all = vpc_endpoint::endpoints(ec2, &self.vpc, &self.lists.endpoints).await?;
+                let there = all.iter().filter(|endpoint| vpc_endpoint::state(endpoint) != "deleted");
+                let one = there.map(|endpoint| {
+                    let leaving = vpc_endpoint::state(endpoint) == "deleting";
+                    self.one(endpoint.vpc_endpoint_id(), endpoint.tags()).map(|one| One { leaving, ..one })
+                });
+                one.collect()
+            }
+            Kind::SecurityGroup => {
+                let Some(identity) = self.names.first() else { return Ok(Vec::new()) };
+                let all = security_group::groups(ec2, &self.vpc, identity, &self.lists.groups).await?;
+                all.iter().map(|group| self.one(group.group_id(), group.tags())).collect()
+            }
             Kind::RouteTable => {
                 let all = route_table::tables(ec2, &self.vpc, &self.lists.tables).await?;
                 let one = all.iter().map(|table| {
@@ -140,6 +164,15 @@ impl Former {
                 released.map_err(|error| {
                     let held = error.kind() == ecs_core::Kind::InUse;
                     if held { error.with_kind(ecs_core::Kind::NotYet) } else { error }
+                })
+            }
+            Kind::VpcEndpoint => vpc_endpoint::delete(ec2, &one.id).await,
+            Kind::SecurityGroup => {
+                let deleted = ec2.write.delete_security_group().group_id(&one.id).send().await;
+                deleted.answer_if_found("ec2:DeleteSecurityGroup").map(drop).map_err(|error| {
+                    // The network interfaces of an endpoint may be there for minutes after it.
+                    let held = error.kind() == ecs_core::Kind::InUse;
+                    if held { error.with_kind(ecs_core::Kind::Busy) } else { error }
                 })
             }
             Kind::RouteTable => {
@@ -225,6 +258,8 @@ impl Resource for Former {
         match self.kind {
             Kind::NatGateway => self.lists.nat_gateways.forget(),
             Kind::ElasticIp => self.lists.addresses.forget(),
+            Kind::VpcEndpoint => self.lists.endpoints.forget(),
+            Kind::SecurityGroup => self.lists.groups.forget(),
             Kind::RouteTable => self.lists.tables.forget(),
             Kind::Subnet => self.lists.subnets.forget(),
         }
@@ -240,6 +275,8 @@ mod tests {
     fn former() -> Former {
         let lists = Lists {
             addresses: Rc::default(),
+            endpoints: Rc::default(),
+            groups: Rc::default(),
             nat_gateways: Rc::default(),
             tables: Rc::default(),
             subnets: Rc::default(),

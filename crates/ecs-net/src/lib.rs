@@ -1,4 +1,4 @@
-//! The network layer: VPC, internet gateway, subnets, route tables, and NAT gateways.
+//! The network layer: VPC, internet gateway, subnets, route tables, NAT gateways and VPC endpoints.
 
 mod claim;
 mod ec2;
@@ -7,13 +7,17 @@ mod former;
 mod internet_gateway;
 mod nat_gateway;
 mod route_table;
+mod security_group;
 mod subnet;
 mod vpc;
+mod vpc_endpoint;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use aws_sdk_ec2::Client;
 use ecs_aws::{Api, Session};
+use ecs_core::id::{RouteTableId, SubnetId, VpcEndpointId, VpcId};
 use ecs_core::member::{self, Egress};
 use ecs_core::stack::{SubnetPlan, Tier};
 use ecs_core::tool::Tool;
@@ -27,8 +31,10 @@ use crate::former::{Former, Lists};
 use crate::internet_gateway::{Attachment, InternetGateway};
 use crate::nat_gateway::NatGateway;
 use crate::route_table::{Association, NoRoute, Route, RouteTable, Target};
+use crate::security_group::SecurityGroup;
 use crate::subnet::Subnet;
 use crate::vpc::{DnsHostnames, Vpc};
+use crate::vpc_endpoint::{Place, VpcEndpoint};
 
 /// Name of the layer in the identity tags.
 const LAYER: &str = "net";
@@ -72,8 +78,10 @@ impl Tool for Net {
                         "ec2:DescribeNetworkInterfaces",
                         "ec2:DescribeNatGateways",
                         "ec2:DescribeRouteTables",
+                        "ec2:DescribeSecurityGroups",
                         "ec2:DescribeSubnets",
                         "ec2:DescribeVpcAttribute",
+                        "ec2:DescribeVpcEndpoints",
                         "ec2:DescribeVpcs"
                     ],
                     "Resource": "*"
@@ -85,25 +93,33 @@ impl Tool for Net {
                         "ec2:AllocateAddress",
                         "ec2:AssociateRouteTable",
                         "ec2:AttachInternetGateway",
+                        "ec2:AuthorizeSecurityGroupIngress",
                         "ec2:CreateInternetGateway",
                         "ec2:CreateNatGateway",
                         "ec2:CreateRoute",
                         "ec2:CreateRouteTable",
+                        "ec2:CreateSecurityGroup",
                         "ec2:CreateSubnet",
                         "ec2:CreateTags",
                         "ec2:CreateVpc",
+                        "ec2:CreateVpcEndpoint",
                         "ec2:DeleteInternetGateway",
                         "ec2:DeleteNatGateway",
                         "ec2:DeleteRoute",
                         "ec2:DeleteRouteTable",
+                        "ec2:DeleteSecurityGroup",
                         "ec2:DeleteSubnet",
                         "ec2:DeleteVpc",
+                        "ec2:DeleteVpcEndpoints",
                         "ec2:DetachInternetGateway",
                         "ec2:DisassociateRouteTable",
                         "ec2:ModifyVpcAttribute",
+                        "ec2:ModifyVpcEndpoint",
                         "ec2:ReleaseAddress",
                         "ec2:ReplaceRoute",
-                        "ec2:ReplaceRouteTableAssociation"
+                        "ec2:ReplaceRouteTableAssociation",
+                        "ec2:RevokeSecurityGroupIngress",
+                        "route53:AssociateVPCWithHostedZone"
                     ],
                     "Resource": "*"
                 }
@@ -154,11 +170,11 @@ impl Tool for Net {
             pairs.filter(|(plan, _)| plan.tier == tier).map(|(_, live)| live.id.clone()).collect()
         };
         let ids_of_tables = |tables: &[Held<RouteTable>]| tables.iter().map(|table| table.id.clone()).collect();
-        let public = ids_of(Tier::Public);
+        let (public, private) = (ids_of(Tier::Public), ids_of(Tier::Private));
         run.publish(&member::Net {
             vpc_id: vpc.id.clone(),
             public_subnet_ids: public.clone(),
-            private_subnet_ids: ids_of(Tier::Private),
+            private_subnet_ids: private.clone(),
             database_subnet_ids: ids_of(Tier::Database),
             internet_gateway_id: Some((*gateway).clone()),
             public_route_table_id: Some(public_table.id.clone()),
@@ -196,25 +212,43 @@ impl Tool for Net {
             };
             run.ensure(&ec2, Association::new(table, subnet, &plan.name))
         });
-        let (internet, associations, nat_gateways) = join!(
+        let (endpoint_list, group_list) = (vpc_endpoint::listing(&vpc), security_group::listing(&vpc));
+        let endpoints = async {
+            let endpoints = Endpoints { run, ec2: &ec2, stack, vpc: &vpc, list: &endpoint_list };
+            if run.destroys() {
+                return endpoints.look(&group_list).await;
+            }
+            let tables = private_tables.iter().chain(&database_tables).map(|table| table.id.clone()).collect();
+            endpoints.ensure(tables, private, &group_list).await
+        };
+        let (internet, associations, nat_gateways, endpoints) = join!(
             run.ensure(&ec2, Route::new(&public_table, Target::InternetGateway((*gateway).clone()))),
             join_all(associations),
             join_all(nat_zones.clone().map(one_gateway)),
+            endpoints,
         );
-        let (_, _, nat_gateway_ids) = (internet, associations.all(), nat_gateways.all()).all()?;
+        let (_, _, nat_gateway_ids, vpc_endpoint_ids) =
+            (internet, associations.all(), nat_gateways.all(), endpoints).all()?;
         if run.destroys() {
             return Ok(());
         }
         let closed = if nat_zones.is_empty() { private_tables.as_slice() } else { &[] };
         let closed = closed.iter().chain(&database_tables).map(|table| NoRoute::ensure(run, &ec2, table));
         join_all(closed).await.all()?;
-        run.publish(&Egress { nat_gateway_ids })?;
+        run.publish(&Egress { nat_gateway_ids, vpc_endpoint_ids })?;
 
         // What is no longer needed goes when nothing leads to it any more. Nothing can be left in a new VPC.
         if vpc.is_new() || vpc.id.is_planned() {
             return Ok(());
         }
-        let lists = Lists { addresses: address_list, nat_gateways: nat_list, tables: table_list, subnets: subnet_list };
+        let lists = Lists {
+            addresses: address_list,
+            endpoints: endpoint_list,
+            groups: group_list,
+            nat_gateways: nat_list,
+            tables: table_list,
+            subnets: subnet_list,
+        };
         let former = |kind: former::Kind, names: Vec<Identity>| {
             Former::new(kind, (&vpc.id, &stack.vpc_name()), names, &lists).ensure(run, &ec2)
         };
@@ -231,9 +265,101 @@ impl Tool for Net {
             former(former::Kind::RouteTable, without_database()).await?;
             former(former::Kind::Subnet, without_database()).await
         };
-        let both = join!(ways_out, tier);
-        both.all().map(drop)
+        let endpoints = async {
+            if !may_have_endpoints(run, &ec2, stack, (&vpc.id, &lists.tables)).await? {
+                return Ok(());
+            }
+            let all = vpc_endpoint::endpoints(&ec2, &vpc.id, &lists.endpoints).await?;
+            let wanted: Vec<Identity> = services(stack).map(|service| vpc_endpoint::identity(stack, service)).collect();
+            let ours = vpc_endpoint::ours(stack, &all);
+            let unwanted = ours.into_iter().filter(|identity| !wanted.contains(identity)).collect();
+            former(former::Kind::VpcEndpoint, unwanted).await?;
+            let group = stack.net.interface_endpoints.is_empty().then(|| security_group::identity(stack));
+            former(former::Kind::SecurityGroup, group.into_iter().collect()).await
+        };
+        let both = join!(ways_out, endpoints);
+        both.all()?;
+        // A route table goes when no endpoint has a route in it.
+        tier.await
     }
+}
+
+/// The VPC endpoints of a stack, and what they hang on.
+struct Endpoints<'l> {
+    run: &'l Run<'l>,
+    ec2: &'l Ec2,
+    stack: &'l Stack,
+    vpc: &'l Held<Vpc>,
+    list: &'l vpc_endpoint::List,
+}
+
+/// The ids of endpoints, by service.
+type EndpointIds = BTreeMap<String, VpcEndpointId>;
+
+impl Endpoints<'_> {
+    /// Makes the endpoints that the stack file has, and waits until they are available.
+    async fn ensure(
+        &self,
+        tables: Vec<RouteTableId>,
+        subnets: Vec<SubnetId>,
+        groups: &security_group::List,
+    ) -> Result<EndpointIds> {
+        let net = &self.stack.net;
+        let gateways = net.gateway_endpoints.iter();
+        let gateways = gateways.map(|service| self.one(service.name(), Place::Gateway(tables.clone())));
+        let interfaces = async {
+            if net.interface_endpoints.is_empty() {
+                return Ok(Vec::new());
+            }
+            let group = self.run.ensure(self.ec2, SecurityGroup::new(self.stack, self.vpc, groups)).await?;
+            let place = || Place::Interface(subnets.clone(), group.id.clone());
+            join_all(net.interface_endpoints.iter().map(|service| self.one(service, place()))).await.all()
+        };
+        let (gateways, interfaces) = join!(join_all(gateways), interfaces);
+        let (gateways, interfaces) = (gateways.all(), interfaces).all()?;
+        Ok(gateways.into_iter().chain(interfaces).collect())
+    }
+
+    async fn one(&self, service: &str, place: Place) -> Result<(String, VpcEndpointId)> {
+        let endpoint = VpcEndpoint::new(self.stack, self.vpc, service, place, self.list);
+        let endpoint = self.run.ensure(self.ec2, endpoint).await?;
+        Ok((service.to_owned(), self.run.ready(self.ec2, &endpoint).await?.id))
+    }
+
+    /// Lets a destroy find all of the stack's endpoints, whatever the file has become, and after them their security group.
+    async fn look(&self, groups: &security_group::List) -> Result<EndpointIds> {
+        self.run.ensure(self.ec2, SecurityGroup::new(self.stack, self.vpc, groups)).await?;
+        let all = vpc_endpoint::endpoints(self.ec2, &self.vpc.id, self.list).await?;
+        let ours = vpc_endpoint::ours(self.stack, &all).into_iter();
+        let endpoints = ours.map(|identity| VpcEndpoint::named(identity, self.vpc, self.list));
+        let found: Vec<_> = endpoints.map(|endpoint| self.run.ensure(self.ec2, endpoint)).collect();
+        join_all(found).await.all()?;
+        Ok(EndpointIds::new())
+    }
+}
+
+/// Returns the services that the stack file has endpoints of.
+fn services(stack: &Stack) -> impl Iterator<Item = &str> {
+    let gateways = stack.net.gateway_endpoints.iter().map(|service| service.name());
+    gateways.chain(stack.net.interface_endpoints.iter().map(String::as_str))
+}
+
+/// Says whether it is worth a call to look for endpoints that are no longer needed.
+///
+/// A plain apply of a stack that has none makes no call for them: only a route to one tells there. A plan looks, and so
+/// does who would remove them.
+async fn may_have_endpoints(
+    run: &Run<'_>,
+    ec2: &Ec2,
+    stack: &Stack,
+    (vpc, tables): (&VpcId, &route_table::List),
+) -> Result<bool> {
+    if !run.applies() || run.prunes() || services(stack).next().is_some() {
+        return Ok(true);
+    }
+    let tables = route_table::tables(ec2, vpc, tables).await?;
+    let mut routes = tables.iter().flat_map(|table| table.routes());
+    Ok(routes.any(|route| route.gateway_id().is_some_and(|id| id.starts_with("vpce-"))))
 }
 
 /// Returns the subnets; a destroy looks for those as well that an earlier stack file may have asked for.

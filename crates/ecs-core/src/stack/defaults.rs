@@ -73,6 +73,8 @@ impl Default for NetConfig {
             database_subnets: false,
             database_cidrs: None,
             nat: Nat::PerZone,
+            gateway_endpoints: Vec::new(),
+            interface_endpoints: Vec::new(),
         }
     }
 }

@@ -103,6 +103,12 @@ impl Tier {
     }
 }
 
+/// Returns the full name of the service of an endpoint: `com.amazonaws.us-east-1.ecr.api` for `ecr.api`.
+pub fn endpoint_service(service: &str, region: &str) -> String {
+    let full = ["com.amazonaws.", "cn.com.amazonaws.", "aws."].iter().any(|start| service.starts_with(start));
+    if full { service.to_owned() } else { format!("com.amazonaws.{region}.{service}") }
+}
+
 impl Stack {
     /// Returns the VPC's name.
     pub fn vpc_name(&self) -> String {
@@ -175,6 +181,25 @@ impl Stack {
     pub fn deploy_role(&self) -> Option<String> {
         let github = self.iam.github.as_ref()?;
         Some(github.role.clone().unwrap_or_else(|| format!("{}-deploy", self.name)))
+    }
+
+    /// Returns the services that tasks cannot start without, as interface endpoints where there is no other way out; each
+    /// with what it is for.
+    ///
+    /// Beside these they need the gateway endpoint of S3, where ECR keeps the layers of images:
+    /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/vpc-endpoints.html>
+    pub fn needed_endpoints(&self) -> Vec<(&'static str, &'static str)> {
+        let images = "to pull images";
+        let mut needed = vec![("ecr.api", images), ("ecr.dkr", images), ("logs", "to write logs")];
+        let sources = || self.services.values().flat_map(Service::secret_sources);
+        let secret = |source: &String| source.starts_with("${db.secret_arn}") || source.contains(":secretsmanager:");
+        if sources().any(|source| !secret(source)) {
+            needed.push(("ssm", "to read parameters"));
+        }
+        if sources().any(secret) {
+            needed.push(("secretsmanager", "to read secrets"));
+        }
+        needed
     }
 
     /// Says whether a service reads something that only exists once the database does.

@@ -17,7 +17,7 @@ use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use derived::{Shift, SubnetPlan, Tier};
+pub use derived::{Shift, SubnetPlan, Tier, endpoint_service};
 
 /// Greatest priority of a listener rule: that of the rule for what no other rule matches, where such a rule is needed.
 ///
@@ -88,6 +88,31 @@ pub struct NetConfig {
     pub database_cidrs: Option<Vec<Ipv4Net>>,
     /// NAT gateways, the way out of the private subnets
     pub nat: Nat,
+    /// Services that the private and the database subnets reach by a route, which costs nothing
+    pub gateway_endpoints: Vec<GatewayService>,
+    /// Services that the private subnets reach by a network interface in each: `ecr.api`, or a full name such as
+    /// `com.amazonaws.us-east-1.ecr.api`
+    pub interface_endpoints: Vec<String>,
+}
+
+/// Names a service that has gateway endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GatewayService {
+    /// S3, where ECR keeps the layers of images
+    S3,
+    /// DynamoDB
+    DynamoDb,
+}
+
+impl GatewayService {
+    /// Returns its name, as it stands in the stack file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::DynamoDb => "dynamodb",
+        }
+    }
 }
 
 /// Says how many NAT gateways there are.

@@ -112,6 +112,7 @@ async fn write(proxy: &Proxy, request: &Request) -> Result<Answer, Refusal> {
         "CreateNatGateway" => return nat_gateway::create(proxy, request).await,
         "DeleteNatGateway" => return nat_gateway::delete(proxy, request).await,
         "CreateVpcEndpoint" => return vpc_endpoint::create(proxy, request).await,
+        "ModifyVpcEndpoint" => return vpc_endpoint::modify(proxy, request).await,
         "DeleteVpcEndpoints" => return Ok(vpc_endpoint::delete(proxy, request).await),
         "CreateVpc" => return vpc::create(proxy, request).await,
         "CreateSubnet" => return vpc::create_subnet(proxy, request).await,

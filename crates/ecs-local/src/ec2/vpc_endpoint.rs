@@ -4,7 +4,7 @@ use xmltree::Element;
 
 use super::kind::Kind;
 use super::life::{Life, State};
-use super::listing::{VERSION, ask, list, replace, set, structure, value};
+use super::listing::{VERSION, ask, items, list, replace, set, structure, value, values};
 use super::nat_gateway::later;
 use super::refusal::Refusal;
 use crate::answer::{Answer, escape, text, texts};
@@ -42,6 +42,28 @@ pub(super) async fn create(proxy: &Proxy, request: &Request) -> Result<Answer, R
         let message = format!("The Vpc Endpoint Service '{service}' does not exist");
         return Err(Refusal::new("InvalidServiceName", message));
     }
+    let others = all(proxy, &request.region).await;
+    let (vpc, asked) = (request.form_value("VpcId").unwrap_or_default(), Form::of(request));
+    let mut same = others.iter().filter(|other| value(other, "vpcId") == vpc && value(other, "serviceName") == service);
+    if request.form_value("VpcEndpointType") == Some("Interface") {
+        let named = |other: &Element| value(other, "privateDnsEnabled") == "true";
+        // <https://repost.aws/knowledge-center/vpc-interface-endpoint-domain-conflict>
+        if request.form_value("PrivateDnsEnabled") == Some("true") && same.any(named) {
+            let message = format!(
+                "private-dns-enabled cannot be set because there is already a conflicting DNS domain for {service} in the VPC {vpc}"
+            );
+            return Err(Refusal::new("InvalidParameter", message));
+        }
+    } else {
+        let tables = asked.values("RouteTableId");
+        let routed =
+            |other: &Element| values(other, "routeTableIdSet/item").iter().any(|id| tables.contains(&id.as_str()));
+        if let Some(other) = same.find(|other| routed(other)) {
+            // <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>
+            let message = format!("route table has a route to {service} already, of {}", value(other, "vpcEndpointId"));
+            return Err(Refusal::new("RouteAlreadyExists", message));
+        }
+    }
     // Gateway is the default (botocore ec2 model, `CreateVpcEndpointRequest`); moto cannot delete one without a type.
     let mut form = request.form.clone();
     if request.form_value("VpcEndpointType").is_none() {
@@ -67,6 +89,44 @@ pub(super) async fn create(proxy: &Proxy, request: &Request) -> Result<Answer, R
         proxy.ec2.endpoints.begin(id, life);
         if !ready {
             answer.body = body.replace("<state>available</state>", "<state>pending</state>").into();
+        }
+    }
+    Ok(answer)
+}
+
+/// Changes one. A gateway endpoint's routes come and go with its tables, which moto forgets.
+///
+/// # Errors
+/// There is no such endpoint, table, subnet or group.
+pub(super) async fn modify(proxy: &Proxy, request: &Request) -> Result<Answer, Refusal> {
+    let id = request.form_value("VpcEndpointId").unwrap_or_default();
+    let endpoints = all(proxy, &request.region).await;
+    let Some(endpoint) = endpoints.iter().find(|endpoint| value(endpoint, "vpcEndpointId") == id) else {
+        return Err(Kind::missing_of(request, id));
+    };
+    let form = Form::of(request);
+    let (added, removed) = (form.values("AddRouteTableId"), form.values("RemoveRouteTableId"));
+    for id in [&added, &removed].into_iter().flatten() {
+        super::existing(proxy, request, id).await?;
+    }
+    for id in [form.values("AddSubnetId"), form.values("AddSecurityGroupId")].into_iter().flatten() {
+        super::existing(proxy, request, id).await?;
+    }
+    let answer = proxy.upstream.forward(request).await;
+    let service = value(endpoint, "serviceName");
+    let lists = [
+        ("Action", "DescribeManagedPrefixLists"),
+        ("Filter.1.Name", "prefix-list-name"),
+        ("Filter.1.Value.1", &service),
+    ];
+    let lists = items(&ask(proxy, &request.region, &lists).await, "prefixListSet");
+    let list = lists.first().map(|list| value(list, "prefixListId"));
+    let Some(list) = list.filter(|_| answer.status.is_success()) else { return Ok(answer) };
+    for (action, tables) in [("CreateRoute", added), ("DeleteRoute", removed)] {
+        for table in tables {
+            let form =
+                [("Action", action), ("RouteTableId", table), ("DestinationPrefixListId", &list), ("GatewayId", id)];
+            ask(proxy, &request.region, &form).await;
         }
     }
     Ok(answer)

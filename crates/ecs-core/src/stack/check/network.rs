@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use ipnet::Ipv4Net;
 
 use super::Mistake;
+use super::list;
 use super::names::is_region;
-use crate::stack::Stack;
 use crate::stack::pointer::pointer;
+use crate::stack::{GatewayService, Nat, Stack, endpoint_service};
 
 /// Longest and shortest range that EC2 takes for a VPC or a subnet. Source: `CreateVpc`, `CreateSubnet`, `CidrBlock`.
 const EC2_RANGE: std::ops::RangeInclusive<u8> = 16..=28;
@@ -23,6 +24,7 @@ pub(super) fn check(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake
     vpc(stack, found);
     zones(stack, region, found);
     subnets(stack, found);
+    endpoints(stack, region, found);
     sources(stack, found);
 }
 
@@ -160,6 +162,52 @@ fn subnets(stack: &Stack, found: &mut Vec<Mistake>) {
             };
             found.push(mistake.related(&["net", "zones"]));
         }
+    }
+}
+
+fn endpoints(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake>) {
+    let net = &stack.net;
+    let gateways: Vec<&str> = net.gateway_endpoints.iter().map(|service| service.name()).collect();
+    let full = |service: &str| endpoint_service(service, region.unwrap_or("REGION"));
+    for (index, service) in gateways.iter().enumerate() {
+        if gateways[..index].contains(service) {
+            let place = pointer(&["net", "gateway_endpoints", &index.to_string()]);
+            found.push(Mistake::value(place, format!("`{service}` stands here twice")));
+        }
+    }
+    for (index, service) in net.interface_endpoints.iter().enumerate() {
+        let place = pointer(&["net", "interface_endpoints", &index.to_string()]);
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-_".contains(c);
+        if service.is_empty() || !service.chars().all(allowed) {
+            let mistake = Mistake::value(place, format!("`{service}` is not the name of a service with endpoints"));
+            found.push(mistake.hint("`aws ec2 describe-vpc-endpoint-services` lists them; `ecr.api`, say"));
+        } else if [GatewayService::S3, GatewayService::DynamoDb].iter().any(|gateway| gateway.name() == service) {
+            let mistake = Mistake::value(place, format!("`{service}` has a gateway endpoint, which costs nothing"));
+            found.push(mistake.hint(format!("`gateway_endpoints = [{service:?}]`")));
+        } else if net.interface_endpoints[..index].iter().any(|other| full(other) == full(service)) {
+            found.push(Mistake::value(place, format!("`{service}` stands here twice")));
+        }
+    }
+    if net.nat != Nat::None {
+        return;
+    }
+    let has = |wanted: &str| net.interface_endpoints.iter().any(|service| full(service) == full(wanted));
+    let missing: Vec<_> = stack.needed_endpoints().into_iter().filter(|(service, _)| !has(service)).collect();
+    let mut ways = Vec::new();
+    if !missing.is_empty() {
+        let services: Vec<&str> = missing.iter().map(|(service, _)| *service).collect();
+        ways.push(format!("{} to `interface_endpoints`", list(services, "and")));
+    }
+    if !gateways.contains(&"s3") {
+        ways.push("`s3` to `gateway_endpoints`".to_owned());
+    }
+    if !ways.is_empty() {
+        let mut why: Vec<&str> = missing.iter().map(|(_, why)| *why).collect();
+        why.dedup();
+        let why = if why.is_empty() { "to pull images".to_owned() } else { why.join(", ") };
+        let mistake = Mistake::value("/net/nat", format!("without a NAT gateway tasks have no way {why}"));
+        let related = mistake.hint(format!("add {}", ways.join(" and ")));
+        found.push(related.related(&["net", "interface_endpoints"]).related(&["net", "gateway_endpoints"]));
     }
 }
 

@@ -74,6 +74,29 @@ fn every_mistake_says_where_what_and_what_to_do() {
         ),
         (json!({"net": {"nat": "single", "database_subnets": true}}), &[]),
         (
+            json!({"net": {"nat": "none"}}),
+            &[
+                "net.nat: without a NAT gateway tasks have no way to pull images, to write logs, to read parameters (add `ecr.api`, `ecr.dkr`, `logs` and `ssm` to `interface_endpoints` and `s3` to `gateway_endpoints`)",
+            ],
+        ),
+        (
+            json!({"net": {"nat": "none", "interface_endpoints": ["ecr.api", "com.amazonaws.us-east-1.ecr.dkr", "logs", "ssm"]}}),
+            &["net.nat: without a NAT gateway tasks have no way to pull images (add `s3` to `gateway_endpoints`)"],
+        ),
+        (
+            json!({"net": {"nat": "none", "gateway_endpoints": ["s3"], "interface_endpoints": ["ecr.api", "ecr.dkr", "logs", "ssm"]}}),
+            &[],
+        ),
+        (
+            json!({"net": {"gateway_endpoints": ["s3", "s3"], "interface_endpoints": ["logs", "dynamodb", "Logs", "com.amazonaws.us-east-1.logs"]}}),
+            &[
+                "net.gateway_endpoints.1: `s3` stands here twice",
+                "net.interface_endpoints.1: `dynamodb` has a gateway endpoint, which costs nothing (`gateway_endpoints = [\"dynamodb\"]`)",
+                "net.interface_endpoints.2: `Logs` is not the name of a service with endpoints (`aws ec2 describe-vpc-endpoint-services` lists them; `ecr.api`, say)",
+                "net.interface_endpoints.3: `com.amazonaws.us-east-1.logs` stands here twice",
+            ],
+        ),
+        (
             json!({"net": {"cidr": "10.0.0.0/24", "zones": ["a", "b", "c", "d", "e", "f"], "database_subnets": true}}),
             &[
                 "net.cidr: 10.0.0.0/24 has no room for the database subnets of 6 zones (give a larger range, or `public_cidrs`, `private_cidrs` and `database_cidrs`)",
