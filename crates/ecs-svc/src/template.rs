@@ -8,20 +8,6 @@ use ecs_aws::deployment::registrable;
 use ecs_core::{Error, Result, Stack};
 use serde_json::{Value, json};
 
-/// What DescribeTaskDefinition adds and RegisterTaskDefinition does not take
-/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskDefinition.html>).
-const SERVER_ONLY: [&str; 9] = [
-    "taskDefinitionArn",
-    "revision",
-    "status",
-    "requiresAttributes",
-    "compatibilities",
-    "registeredAt",
-    "registeredBy",
-    "deregisteredAt",
-    "deleteRequestedAt",
-];
-
 /// Where a service's task definition is to be written: `FILE`, or `SERVICE=FILE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
