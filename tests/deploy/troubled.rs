@@ -29,6 +29,15 @@ async fn comes_through(stage: &Stage, tag: &str, faults: &str) {
 #[tokio::test]
 async fn throttling_and_lost_answers_leave_one_deployment() {
     let stage = Stage::set().await;
+    // The image's configuration is a blob of its own: where it cannot be read, its processor is not checked, and that is said.
+    let unread = "[[deny]]\naction = 'ecr:GetDownloadUrlForLayer'\nresource = '*'";
+    stage.push("backend-repo", "unread").await;
+    stage.weather(unread);
+    let told = stage.deploy("--image backend=:unread").await.is(0, "deployed");
+    assert!(told.stderr.contains("is not checked"), "{}", told.stderr);
+    let image = told.text("backend", "/images/0/image");
+    assert!(image.contains("@sha256:"), "pinned all the same: {image}");
+    stage.weather("");
     let fault = |call: &str, times: usize, what: &str| {
         format!("[[fault]]\ntool = 'ecs-deploy'\ncall = 'ecs:{call}'\ntimes = {times}\ndo = {what}\n")
     };

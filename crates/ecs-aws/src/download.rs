@@ -11,7 +11,7 @@ use aws_smithy_types::byte_stream::ByteStream;
 use ecs_core::{Error, Kind, Result};
 
 /// Longest time for one download; what is downloaded here is a few kilobytes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Downloads what a URL leads to.
 ///

@@ -168,6 +168,9 @@ impl Deploy<'_> {
             let mut digest = None;
             match found {
                 Ok(Some(found)) => {
+                    if let Some(why) = &found.unread {
+                        self.on.voice.warn(&format!("the processor of {reference} is not checked: {why}"));
+                    }
                     let needs = definition.architecture();
                     if !found.architectures.is_empty() && !found.architectures.iter().any(|one| one == needs) {
                         problems.push(format!(
@@ -261,7 +264,11 @@ impl Deploy<'_> {
             force: self.change.force || prepared.again,
         };
         let updated = update(self.on, &prepared.service, &wanted).await?;
-        let arn = deployment_of(self.on, &prepared.service, &updated).await?;
+        let arn = deployment_of(self.on, &prepared.service, &updated).await.map_err(|error| {
+            error.hint(
+                "ECS has accepted the deployment, and it goes on: `ecs-deploy wait` with the same service follows it",
+            )
+        })?;
         self.on.voice.say("deploying", &format!("deploying {} ({}): {arn}", short(&after), prepared.strategy()));
         report.deployment_arn = Some(arn.clone());
         if self.change.detach {

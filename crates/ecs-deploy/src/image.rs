@@ -169,6 +169,8 @@ pub struct Found {
     pub digest: String,
     /// Processors that it was built for, in Docker's words; empty where that cannot be told
     pub architectures: Vec<String>,
+    /// Why that could not be read
+    pub unread: Option<String>,
 }
 
 /// Looks an image up in ECR.
@@ -205,10 +207,15 @@ pub async fn look_up(
     let digest = image.image_id().and_then(ImageIdentifier::image_digest).unwrap_or_default().to_owned();
     let manifest: Value = serde_json::from_str(image.image_manifest().unwrap_or_default()).unwrap_or_default();
     let architectures = match architectures_in(&manifest) {
-        Some(architectures) => architectures,
-        None => config_architecture(&ecr, repository, &manifest).await?,
+        Some(architectures) => Ok(architectures),
+        None => config_architecture(&ecr, repository, &manifest).await,
     };
-    Ok(Found { digest, architectures })
+    match architectures {
+        Ok(architectures) => Ok(Found { digest, architectures, unread: None }),
+        Err(error) if error.kind() == Kind::Credentials => Err(error),
+        // The image is there. Its configuration is behind S3, which not every network lets through.
+        Err(error) => Ok(Found { digest, architectures: Vec::new(), unread: Some(error.message().to_owned()) }),
+    }
 }
 
 /// Returns the processors that a list of manifests names; none where it is a manifest for one processor.

@@ -274,7 +274,7 @@ impl Follow<'_> {
         let Look { deployment, service } = look;
         // The last look may have been at the deployment alone.
         let service =
-            find_one(&self.on.aws.ecs, &self.on.target.cluster, &self.on.target.service).await.unwrap_or(service);
+            find_one(&self.on.aws.looks, &self.on.target.cluster, &self.on.target.service).await.unwrap_or(service);
         if let Some(evidence) = &mut watch.evidence {
             for event in evidence.take_events(&service) {
                 self.on.voice.say("event", &event);

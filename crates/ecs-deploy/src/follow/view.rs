@@ -111,24 +111,27 @@ impl View {
 
     /// Says where it is.
     pub fn point(&self, until: Until) -> Point {
-        match self.status {
-            Status::Successful => Point::Successful,
-            Status::RollbackSuccessful => Point::RolledBack,
-            Status::RollbackFailed => Point::Failed,
-            Status::Stopped => Point::Stopped,
-            Status::Pending | Status::InProgress if self.stalled => Point::Failed,
-            Status::Pending | Status::InProgress if !self.paused.is_empty() => Point::Paused,
-            Status::Pending | Status::InProgress if self.has_reached(until) => Point::Reached,
-            // And what ECS has since learnt.
-            ref other @ (Status::Pending
-            | Status::InProgress
-            | Status::StopRequested
-            | Status::RollbackRequested
-            | Status::RollbackInProgress
-            | _) => {
-                let _ = other;
-                Point::Going
-            }
+        let ended = [
+            (Status::Successful, Point::Successful),
+            (Status::RollbackSuccessful, Point::RolledBack),
+            (Status::RollbackFailed, Point::Failed),
+            (Status::Stopped, Point::Stopped),
+        ];
+        if let Some((_, point)) = ended.into_iter().find(|(status, _)| *status == self.status) {
+            return point;
+        }
+        // It is being stopped or rolled back, or is something that ECS has since learnt.
+        if !matches!(self.status, Status::Pending | Status::InProgress) {
+            return Point::Going;
+        }
+        if self.stalled {
+            Point::Failed
+        } else if !self.paused.is_empty() {
+            Point::Paused
+        } else if self.has_reached(until) {
+            Point::Reached
+        } else {
+            Point::Going
         }
     }
 
