@@ -2,6 +2,7 @@
 
 mod acl;
 mod endpoints;
+mod given;
 mod modes;
 mod tiers;
 mod zones;

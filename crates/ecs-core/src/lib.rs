@@ -8,6 +8,7 @@ pub mod error;
 pub mod id;
 pub mod listing;
 pub mod member;
+pub mod network_facts;
 pub mod program;
 pub mod resource;
 pub mod run;

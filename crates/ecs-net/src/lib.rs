@@ -5,6 +5,7 @@ mod ec2;
 mod elastic_ip;
 mod endpoints;
 mod former;
+pub mod given;
 mod internet_gateway;
 mod leftovers;
 mod nat_gateway;
@@ -74,6 +75,10 @@ impl Tool for Net {
         let ec2 = session.api(Client::new);
         if !run.destroys() {
             check::warnings(stack).iter().for_each(|warning| run.console().warn(warning));
+        }
+        // A destroy looks for what the stack made before the file named another network, and finds nothing else.
+        if let Some(vpc) = stack.net.vpc_id.as_deref().filter(|_| !run.destroys()) {
+            return given::layer(run, &ec2, stack, vpc).await;
         }
         let address_list = Rc::new(Listing::default());
         let stack = &zones::resolve(run, &ec2, stack, &address_list).await?;
@@ -147,7 +152,7 @@ impl Tool for Net {
         let (endpoint_list, group_list) = (vpc_endpoint::listing(&vpc), security_group::listing(&vpc));
         let endpoints = async {
             let lists = (&table_list, &subnet_list);
-            let own = if vpc.is_new() || vpc.id.is_planned() || services(stack).next().is_none() {
+            let own = if vpc.is_new() || vpc.id.is_planned() || services(stack).is_empty() {
                 Rc::default()
             } else {
                 Rc::new(leftovers::own(&ec2, stack, &vpc.id, lists).await?)

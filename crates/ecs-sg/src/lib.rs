@@ -46,8 +46,12 @@ impl Tool for Sg {
                     "Effect": "Allow",
                     "Action": [
                         "ec2:DescribeNetworkInterfaces",
+                        "ec2:DescribeRouteTables",
                         "ec2:DescribeSecurityGroups",
                         "ec2:DescribeSubnets",
+                        "ec2:DescribeVpcAttribute",
+                        "ec2:DescribeVpcEndpoints",
+                        "ec2:DescribeVpcs",
                         "sts:GetCallerIdentity"
                     ],
                     "Resource": "*"
@@ -77,9 +81,9 @@ impl Tool for Sg {
         let ec2 = session.api(Client::new);
         let net: Net = run.input().await?;
         run.expect_lag(net.new);
-        // What this stack's ecs-net made needs no second look: it put the subnets into this VPC, in two zones or more.
+        // What this stack's ecs-net made needs no second look: it made the subnets in this VPC, with their routes.
         if net.stack.as_ref() != Some(&stack.name) && !run.destroys() {
-            network::check(&ec2, &net).await?;
+            network::check(&ec2, &net, stack).await?;
         }
 
         let list = Rc::default();

@@ -2,6 +2,7 @@
 
 mod containers;
 mod database;
+mod given;
 mod names;
 mod network;
 mod network_acl;
@@ -73,6 +74,7 @@ pub fn check(stack: &Stack, region: Option<&str>) -> Vec<Mistake> {
     names::check(stack, region, &mut found);
     network::check(stack, region, &mut found);
     network_acl::check(stack, &mut found);
+    given::check(stack, &mut found);
     database::check(stack, &mut found);
     parameters::check(stack, region, &mut found);
     services::check(stack, &mut found);

@@ -188,7 +188,7 @@ fn endpoints(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake>) {
             found.push(Mistake::value(place, format!("`{service}` stands here twice")));
         }
     }
-    if net.nat != Nat::None {
+    if net.nat != Nat::None || net.derives_endpoints() {
         return;
     }
     let has = |wanted: &str| net.interface_endpoints.iter().any(|service| full(service) == full(wanted));
