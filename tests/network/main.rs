@@ -2,6 +2,7 @@
 
 mod acl;
 mod endpoints;
+mod flow_logs;
 mod given;
 mod modes;
 mod tiers;

@@ -5,6 +5,8 @@ pub mod deployment;
 #[cfg(feature = "deployments")]
 mod download;
 mod error;
+#[cfg(feature = "log-groups")]
+pub mod log_group;
 #[cfg(feature = "parameters")]
 pub mod parameter;
 mod session;

@@ -9,6 +9,7 @@ pub mod id;
 pub mod listing;
 pub mod member;
 pub mod network_facts;
+pub mod percent;
 pub mod program;
 pub mod resource;
 pub mod run;

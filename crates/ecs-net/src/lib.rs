@@ -4,6 +4,8 @@ mod claim;
 mod ec2;
 mod elastic_ip;
 mod endpoints;
+mod flow_log;
+mod flow_log_role;
 mod former;
 pub mod given;
 mod internet_gateway;
@@ -172,15 +174,23 @@ impl Tool for Net {
             let subnets = subnets.iter().zip(&subnet_ids).map(|(plan, live)| (&live.id, plan.name.as_str(), plan.tier));
             network_acl::ensure(run, &ec2, (stack, &vpc, &acl_list), subnets).await
         };
-        let (internet, associations, acl, nat_gateways, endpoints) = join!(
+        let clients = flow_log::Clients::new(session, &ec2);
+        let flow_log = async {
+            if run.destroys() {
+                return flow_log::look(run, &clients, (stack, &vpc)).await;
+            }
+            flow_log::ensure(run, &clients, (stack, &vpc)).await
+        };
+        let (internet, associations, flow_log, acl, nat_gateways, endpoints) = join!(
             run.ensure(&ec2, Route::new(&public_table, Target::InternetGateway((*gateway).clone()))),
             join_all(associations),
+            flow_log,
             acl,
             ways_out.ensure(nat_zones, &public, &addresses),
             endpoints,
         );
-        let (_, _, _, nat_gateway_ids, vpc_endpoint_ids) =
-            (internet, associations.all(), acl, nat_gateways, endpoints).all()?;
+        let (_, _, _, _, nat_gateway_ids, vpc_endpoint_ids) =
+            (internet, associations.all(), flow_log, acl, nat_gateways, endpoints).all()?;
         if run.destroys() {
             return Ok(());
         }

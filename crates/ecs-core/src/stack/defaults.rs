@@ -80,6 +80,7 @@ impl Default for NetConfig {
             gateway_endpoints: Vec::new(),
             interface_endpoints: Vec::new(),
             network_acl: None,
+            flow_logs: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{NetworkAclConfig, Tier, schema};
+use super::{FlowLogsConfig, NetworkAclConfig, Tier, schema};
 
 /// Zones whose computed ranges stand tier by tier.
 const PAIR: usize = 2;
@@ -58,6 +58,9 @@ pub struct NetConfig {
     /// Network ACL of the subnets (default: the VPC's own, which lets everything through)
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_acl: Option<NetworkAclConfig>,
+    /// Flow logs of the VPC (default: none)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow_logs: Option<FlowLogsConfig>,
 }
 
 /// Chooses the availability zones.
