@@ -11,16 +11,16 @@ use crate::Ec2;
 
 /// Checks that the subnets exist, are in the VPC, and that each tier spans two zones.
 ///
-/// One call answers it all; a load balancer and a DB subnet group are refused by AWS in fewer than two zones.
+/// Returns the ranges of the private subnets. One call answers it all; a load balancer and a DB subnet group are refused by AWS in fewer than two zones.
 ///
 /// # Errors
 /// What is wrong with the member `net`, all of it at once.
-pub async fn check(ec2: &Ec2, net: &Net) -> Result<()> {
+pub async fn check(ec2: &Ec2, net: &Net) -> Result<Vec<String>> {
     let tiers = [("public_subnet_ids", &net.public_subnet_ids), ("private_subnet_ids", &net.private_subnet_ids)];
     let ids: Vec<String> =
         tiers.iter().flat_map(|(_, ids)| ids.iter()).filter(|id| !id.is_planned()).map(ToString::to_string).collect();
     if net.vpc_id.is_planned() || ids.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     // A filter leaves out what does not exist, where a list of ids is refused at the first such one.
     let filter = Filter::builder().name("subnet-id").set_values(Some(ids)).build();
@@ -50,7 +50,11 @@ pub async fn check(ec2: &Ec2, net: &Net) -> Result<()> {
         }
     }
     if wrong.is_empty() {
-        Ok(())
+        let private = net.private_subnet_ids.iter().filter_map(|id| {
+            let subnet = subnets.iter().find(|subnet| subnet.subnet_id() == Some(id.as_str()))?;
+            subnet.cidr_block().map(str::to_owned)
+        });
+        Ok(private.collect())
     } else {
         Err(Error::usage(format!("the document's member `net` does not fit: {}", wrong.join("; ")))
             .hint("correct its ids, or let ecs-net make a network"))

@@ -157,9 +157,9 @@ impl Stack {
         ports.into_iter().collect()
     }
 
-    /// Returns the ports that the load balancer is open on.
-    pub fn alb_ports(&self) -> [u16; 2] {
-        [80, 443]
+    /// Returns the port that the load balancer serves on: 443 when it has a certificate, else 80.
+    pub fn alb_port(&self) -> u16 {
+        if self.alb.serves_https() { 443 } else { 80 }
     }
 
     /// Returns the parameters that one layer writes, by name.
