@@ -324,7 +324,7 @@ impl<T: Tool> Course<'_, T> {
             let (total, date) = (estimate.total(), estimate.date);
             let but = if estimate.incomplete() { ", without what has no price" } else { "" };
             say(&format!(
-                "{total:>8.2} USD a month: all layers in {}, at AWS's list prices of {date}{but}",
+                "{total:>8.2} USD a month: all layers in {}, at AWS's list prices as known on {date}{but}",
                 estimate.region
             ));
             say(&format!("not counted: {}", cost::NOT_COUNTED));
