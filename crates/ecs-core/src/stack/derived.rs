@@ -7,6 +7,8 @@ use super::{
     Alarms, CheckCommand, Github, HealthCheck, Nat, NetConfig, Parameter, ParameterLayer, Service, Stack, Strategy,
 };
 use ipnet::Ipv4Net;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// What a service's second target group is called after.
@@ -79,7 +81,8 @@ pub struct SubnetPlan {
 }
 
 /// Tells the subnets of a zone apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Tier {
     /// Routes to the internet gateway
     Public,

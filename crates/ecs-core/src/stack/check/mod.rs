@@ -4,11 +4,14 @@ mod containers;
 mod database;
 mod names;
 mod network;
+mod network_acl;
 mod parameters;
 mod policies;
 mod services;
 
 use std::fmt::Write as _;
+
+pub use network_acl::warnings;
 
 use super::pointer::{dotted, pointer};
 use super::{Stack, schema};
@@ -69,6 +72,7 @@ pub fn check(stack: &Stack, region: Option<&str>) -> Vec<Mistake> {
     let mut found = Vec::new();
     names::check(stack, region, &mut found);
     network::check(stack, region, &mut found);
+    network_acl::check(stack, &mut found);
     database::check(stack, &mut found);
     parameters::check(stack, region, &mut found);
     services::check(stack, &mut found);

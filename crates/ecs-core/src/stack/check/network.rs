@@ -234,7 +234,7 @@ fn sources(stack: &Stack, found: &mut Vec<Mistake>) {
 }
 
 /// Finds a range that is not a network's address: EC2 changes it silently, or refuses it.
-fn host_bits(place: &str, cidr: Ipv4Net, found: &mut Vec<Mistake>) {
+pub(super) fn host_bits(place: &str, cidr: Ipv4Net, found: &mut Vec<Mistake>) {
     if cidr.addr() != cidr.network() {
         let message = format!("{cidr} has bits set after its first {}", cidr.prefix_len());
         found.push(Mistake::value(place, message).hint(format!("did you mean `{}`?", cidr.trunc())));
