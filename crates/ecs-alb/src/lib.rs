@@ -65,6 +65,8 @@ impl Tool for Alb {
                     "Sid": "Read",
                     "Effect": "Allow",
                     "Action": [
+                        "ecs:DescribeServices",
+                        "ecs:DescribeTaskDefinition",
                         "elasticloadbalancing:DescribeListeners",
                         "elasticloadbalancing:DescribeLoadBalancers",
                         "elasticloadbalancing:DescribeRules",
@@ -72,6 +74,7 @@ impl Tool for Alb {
                         "elasticloadbalancing:DescribeTargetGroupAttributes",
                         "elasticloadbalancing:DescribeTargetGroups",
                         "elasticloadbalancing:DescribeTargetHealth",
+                        "ssm:DescribeParameters",
                         "sts:GetCallerIdentity"
                     ],
                     "Resource": "*"
@@ -156,7 +159,9 @@ impl Tool for Alb {
         let ssm = session.api(aws_sdk_ssm::Client::new);
         let listings = Rc::new(Listings::default());
         if run.destroys() {
-            return destroy(run, &elb, &ssm, stack, &listings).await;
+            let former = parameter::ensure_former(run, session, &ssm, stack, LAYER);
+            let (found, former) = join!(destroy(run, &elb, &ssm, stack, &listings), former);
+            return (found, former).all().map(drop);
         }
 
         // What is there is read while the members that this layer needs are still on their way. Should that fail, the
@@ -244,8 +249,9 @@ impl Tool for Alb {
             }
             Others::beside(stack, &listings, &listeners, routes.alternates.keys()).ensure(run, &elb).await
         };
-        let (redirect, balancer) = join!(redirect, run.ready(&elb, &balancer));
-        let ((), balancer) = (redirect, balancer).all()?;
+        let former = parameter::ensure_former(run, session, &ssm, stack, LAYER);
+        let (redirect, former, balancer) = join!(redirect, former, run.ready(&elb, &balancer));
+        let ((), (), balancer) = (redirect, former, balancer).all()?;
         if let Some(reason) = balancer.impaired() {
             run.console().warn(&format!("load balancer {} is impaired: {reason}", stack.alb.name));
         }

@@ -109,11 +109,7 @@ impl Tool for Sg {
                 })
             })
             .collect();
-        let from_alb: Vec<Rule> = stack
-            .service_ports()
-            .into_iter()
-            .map(|port| Rule::new(port, Source::Group(alb.id.clone()), format!("Allow port {port} from ALB")))
-            .collect();
+        let from_alb: Vec<Rule> = stack.service_ports().into_iter().map(|port| Rule::from_alb(port, &alb.id)).collect();
         let from_tasks = vec![Rule::new(
             stack.db.port,
             Source::Group(tasks.id.clone()),

@@ -205,6 +205,18 @@ impl Rule {
         Self { protocol: "tcp".to_owned(), ports: Some((port.into(), port.into())), source, description }
     }
 
+    /// Makes the rule that lets the load balancer reach a service.
+    pub fn from_alb(port: u16, alb: &SecurityGroupId) -> Self {
+        Self::new(port, Source::Group(alb.clone()), format!("Allow port {port} from ALB"))
+    }
+
+    /// Says whether it was made for a service: as [`Rule::from_alb`] describes it.
+    fn is_a_services(&self) -> bool {
+        let port = self.ports.and_then(|(from, to)| (from == to).then_some(from));
+        let described = port.is_some_and(|port| self.description == format!("Allow port {port} from ALB"));
+        described && matches!(self.source, Source::Group(_))
+    }
+
     /// Says whether two rules let the same traffic in, whatever they are described as.
     fn same_traffic(&self, other: &Self) -> bool {
         (&self.protocol, self.ports, &self.source) == (&other.protocol, other.ports, &other.source)
@@ -346,7 +358,11 @@ impl Resource for Rules {
             Change::of("rule description", &rule.description, &wanted.description)
         });
         let missing = missing.map(|rule| Change::update("ingress rule", "", rule.to_string()));
-        missing.chain(described).chain(foreign.map(|rule| Change::foreign("ingress rule", rule.to_string()))).collect()
+        let other = |rule: &Rule| match rule.is_a_services() {
+            true => Change::former("ingress rule", rule.to_string()),
+            false => Change::foreign("ingress rule", rule.to_string()),
+        };
+        missing.chain(described).chain(foreign.map(other)).collect()
     }
 
     async fn update(&self, ec2: &Ec2, live: &Vec<Rule>, changes: &[Change]) -> Result<()> {
@@ -440,6 +456,19 @@ mod tests {
                 Rule::new(80, Source::Group("sg-1".into()), String::new()),
             ]
         );
+    }
+
+    #[test]
+    fn a_rule_for_a_service_tells_itself_from_somebody_elses() {
+        let rule = Rule::from_alb(8080, &"sg-1".into());
+        assert!(rule.is_a_services());
+        for other in [
+            Rule { description: "debugging".into(), ..rule.clone() },
+            Rule { ports: Some((8080, 8090)), ..rule.clone() },
+            Rule { source: Source::Range("10.0.0.0/8".into()), ..rule },
+        ] {
+            assert!(!other.is_a_services(), "{other:?}");
+        }
     }
 
     #[test]

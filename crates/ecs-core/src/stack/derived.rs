@@ -183,7 +183,12 @@ impl Stack {
     /// Returns the name of the role with which GitHub Actions deploy, if there is to be one.
     pub fn deploy_role(&self) -> Option<String> {
         let github = self.iam.github.as_ref()?;
-        Some(github.role.clone().unwrap_or_else(|| format!("{}-deploy", self.name)))
+        Some(github.role.clone().unwrap_or_else(|| self.usual_deploy_role()))
+    }
+
+    /// Returns the name that such a role has where the file gives none.
+    pub fn usual_deploy_role(&self) -> String {
+        format!("{}-deploy", self.name)
     }
 
     /// Returns the services that tasks cannot start without, as interface endpoints where there is no other way out; each
