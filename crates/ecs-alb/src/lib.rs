@@ -89,7 +89,10 @@ impl Tool for Alb {
         let region = session.region().unwrap_or_default();
         if run.destroys() {
             let alias = alias(stack, region, None, &zones);
-            return destroy(run, (&elb, &ssm, &dns), stack, &listings, (alias, &zones, &certificates)).await;
+            let found = destroy(run, (&elb, &ssm, &dns), stack, &listings, (alias, &zones, &certificates));
+            let former = parameter::ensure_former(run, session, &ssm, stack, LAYER);
+            let (found, former) = join!(found, former);
+            return (found, former).all().map(drop);
         }
         if let Some(alias) = alias(stack, region, None, &zones) {
             // Before anything is made that would then have no name.
@@ -200,8 +203,10 @@ impl Tool for Alb {
             let alias = run.ensure(&dns.route53, alias).await?;
             run.ready(&dns.route53, &alias).await.map(drop)
         };
-        let (redirect, secure, alias, balancer) = join!(redirect, secure, alias, run.ready(&elb, &balancer));
-        let ((), (), ((), balancer)) = (redirect, secure, (alias, balancer).all()).all()?;
+        let former = parameter::ensure_former(run, session, &ssm, stack, LAYER);
+        let (redirect, secure, alias, former, balancer) =
+            join!(redirect, secure, alias, former, run.ready(&elb, &balancer));
+        let (((), ()), ((), ()), balancer) = ((redirect, secure).all(), (alias, former).all(), balancer).all()?;
         if let Some(reason) = balancer.impaired() {
             run.console().warn(&format!("load balancer {} is impaired: {reason}", stack.alb.name));
         }

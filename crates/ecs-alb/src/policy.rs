@@ -11,6 +11,8 @@ pub fn policy() -> Value {
                 "Sid": "Read",
                 "Effect": "Allow",
                 "Action": [
+                    "ecs:DescribeServices",
+                    "ecs:DescribeTaskDefinition",
                     "elasticloadbalancing:DescribeListenerCertificates",
                     "elasticloadbalancing:DescribeListeners",
                     "elasticloadbalancing:DescribeLoadBalancers",
@@ -19,6 +21,7 @@ pub fn policy() -> Value {
                     "elasticloadbalancing:DescribeTargetGroupAttributes",
                     "elasticloadbalancing:DescribeTargetGroups",
                     "elasticloadbalancing:DescribeTargetHealth",
+                    "ssm:DescribeParameters",
                     "sts:GetCallerIdentity"
                 ],
                 "Resource": "*"

@@ -572,3 +572,46 @@ async fn of_two_calls_at_the_same_moment_one_wins() {
     });
     assert_eq!(statuses.iter().filter(|status| **status == 200).count() + spares.len(), 5, "{statuses:?}");
 }
+
+#[tokio::test]
+async fn network_acls_and_their_rules_are_checked() {
+    let aws = Aws::in_weather(0.0, "").await;
+    let made = aws.network();
+    let acl = aws.query(&format!("ec2:CreateNetworkAcl&VpcId={}", made.vpc), "networkAclId");
+    let described = || aws.call(&format!("ec2:DescribeNetworkAcls&NetworkAclId.1={acl}"));
+    assert_eq!(described().matches("<ruleNumber>32767</ruleNumber>").count(), 2, "{}", described());
+    let rule = |operation: &str, number: u32, rest: &str| {
+        format!("ec2:{operation}&NetworkAclId={acl}&RuleNumber={number}&Egress=false{rest}")
+    };
+    let whole = "&Protocol=6&RuleAction=allow&CidrBlock=0.0.0.0/0&PortRange.From=80&PortRange.To=80";
+    assert_eq!(aws.refused(&rule("ReplaceNetworkAclEntry", 100, whole)), "InvalidNetworkAclEntry.NotFound");
+    assert_eq!(aws.refused(&rule("DeleteNetworkAclEntry", 100, "")), "InvalidNetworkAclEntry.NotFound");
+    let without_ports = "&Protocol=6&RuleAction=allow&CidrBlock=0.0.0.0/0";
+    assert_eq!(aws.refused(&rule("CreateNetworkAclEntry", 100, without_ports)), "MissingParameter");
+    for number in 0..20 {
+        aws.call(&rule("CreateNetworkAclEntry", 100 + number, whole));
+    }
+    assert_eq!(aws.refused(&rule("CreateNetworkAclEntry", 100, whole)), "NetworkAclEntryAlreadyExists");
+    assert_eq!(aws.refused(&rule("CreateNetworkAclEntry", 200, whole)), "NetworkAclEntryLimitExceeded");
+    aws.call(&rule("DeleteNetworkAclEntry", 100, ""));
+
+    let subnet = &made.subnets[0];
+    let find = format!("ec2:DescribeNetworkAcls&Filter.1.Name=association.subnet-id&Filter.1.Value.1={subnet}");
+    let own = aws.query(&find, "networkAclId");
+    let associate = |association: &str, acl: &str| {
+        format!("ec2:ReplaceNetworkAclAssociation&AssociationId={association}&NetworkAclId={acl}")
+    };
+    assert_eq!(aws.refused(&associate("aclassoc-0123", &acl)), "InvalidAssociationID.NotFound");
+    let all = aws.call(&find);
+    let at = all.find(&format!("<subnetId>{subnet}</subnetId>")).expect("the subnet");
+    let (_, last) = all[..at].rsplit_once("<networkAclAssociationId>").expect("an association");
+    let (association, _) = last.split_once('<').expect("its id");
+    aws.call(&associate(association, &acl));
+    assert_eq!(aws.query(&find, "networkAclId"), acl);
+    assert_eq!(aws.refused(&format!("ec2:DeleteNetworkAcl&NetworkAclId={acl}")), "DependencyViolation");
+    assert_eq!(aws.refused(&format!("ec2:DeleteNetworkAcl&NetworkAclId={own}")), "InvalidParameterValue");
+    // It is free when its subnet is gone, and in the way of its VPC until it is gone too.
+    aws.call(&format!("ec2:DeleteSubnet&SubnetId={subnet}"));
+    aws.call(&format!("ec2:DeleteNetworkAcl&NetworkAclId={acl}"));
+    assert_eq!(aws.refused(&format!("ec2:DeleteNetworkAcl&NetworkAclId={acl}")), "InvalidNetworkAclID.NotFound");
+}

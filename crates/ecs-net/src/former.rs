@@ -8,11 +8,13 @@ use ecs_core::id::VpcId;
 use ecs_core::{All as _, Change, Health, Identity, Owner, Resource, Result, Run};
 use futures::future::join_all;
 
-use crate::{Ec2, ec2, elastic_ip, nat_gateway, route_table, security_group, subnet, vpc_endpoint};
+use crate::{Ec2, ec2, elastic_ip, nat_gateway, network_acl, route_table, security_group, subnet, vpc_endpoint};
 
 /// The listings that tell what is there.
 #[derive(Debug, Clone)]
 pub struct Lists {
+    /// The VPC's network ACLs
+    pub acls: network_acl::List,
     /// The stack's elastic IPs
     pub addresses: elastic_ip::List,
     /// The VPC's endpoints
@@ -30,6 +32,8 @@ pub struct Lists {
 /// What kind of thing it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// Network ACLs, when the subnets have the VPC's own back
+    NetworkAcl,
     /// NAT gateways, which take a minute to go
     NatGateway,
     /// Elastic IPs, free when their NAT gateway is gone
@@ -47,6 +51,7 @@ pub enum Kind {
 impl Kind {
     fn field(self) -> &'static str {
         match self {
+            Kind::NetworkAcl => "network ACL",
             Kind::NatGateway => "NAT gateway",
             Kind::ElasticIp => "elastic IP",
             Kind::VpcEndpoint => "VPC endpoint",
@@ -72,8 +77,10 @@ pub struct Former {
 pub struct One {
     id: String,
     name: String,
-    /// Associations of a route table, which go before it
+    /// Associations of a route table or a network ACL, which go before it
     associations: Vec<String>,
+    /// The network ACL that the subnets of one get in its place
+    heir: Option<String>,
     /// Whether it is being deleted
     leaving: bool,
 }
@@ -102,6 +109,16 @@ impl Former {
     async fn look(&self, ec2: &Ec2) -> Result<Vec<One>> {
         let stack = self.names.first().map(|identity| identity.stack.as_str()).unwrap_or_default();
         let found: Vec<Option<One>> = match self.kind {
+            Kind::NetworkAcl => {
+                let all = network_acl::acls(ec2, &self.vpc, &self.lists.acls).await?;
+                let one = all.iter().map(|acl| {
+                    let associations = acl.associations().iter();
+                    let associations = associations.filter_map(|one| one.network_acl_association_id.clone()).collect();
+                    let heir = network_acl::default_acl(&all);
+                    self.one(acl.network_acl_id(), acl.tags()).map(|one| One { associations, heir, ..one })
+                });
+                one.collect()
+            }
             Kind::NatGateway => {
                 let all = nat_gateway::gateways(ec2, stack, &self.lists.nat_gateways).await?;
                 let alive = all.iter().filter(|gateway| gateway.state() != Some(&NatGatewayState::Deleted));
@@ -149,11 +166,18 @@ impl Former {
     fn one(&self, id: Option<&str>, tags: &[Tag]) -> Option<One> {
         let identity = self.names.iter().find(|identity| ec2::is(identity, tags))?;
         let id = id.unwrap_or_default().to_owned();
-        Some(One { id, name: identity.name.clone(), associations: Vec::new(), leaving: false })
+        Some(One { id, name: identity.name.clone(), associations: Vec::new(), heir: None, leaving: false })
     }
 
     async fn remove(&self, ec2: &Ec2, one: &One) -> Result<()> {
         match self.kind {
+            Kind::NetworkAcl => {
+                let heir = one.heir.as_deref().unwrap_or_default();
+                let back = one.associations.iter().map(|id| network_acl::replace_association(ec2, id, heir));
+                join_all(back).await.all()?;
+                let deleted = ec2.write.delete_network_acl().network_acl_id(&one.id).send().await;
+                deleted.answer_if_found("ec2:DeleteNetworkAcl").map(drop)
+            }
             Kind::NatGateway => {
                 let deleted = ec2.write.delete_nat_gateway().nat_gateway_id(&one.id).send().await;
                 deleted.answer_if_found("ec2:DeleteNatGateway").map(drop)
@@ -256,6 +280,7 @@ impl Resource for Former {
 
     fn forget(&self) {
         match self.kind {
+            Kind::NetworkAcl => self.lists.acls.forget(),
             Kind::NatGateway => self.lists.nat_gateways.forget(),
             Kind::ElasticIp => self.lists.addresses.forget(),
             Kind::VpcEndpoint => self.lists.endpoints.forget(),
@@ -274,6 +299,7 @@ mod tests {
 
     fn former() -> Former {
         let lists = Lists {
+            acls: Rc::default(),
             addresses: Rc::default(),
             endpoints: Rc::default(),
             groups: Rc::default(),
@@ -300,7 +326,13 @@ mod tests {
 
     #[test]
     fn what_is_being_deleted_is_waited_for_and_the_rest_removed() {
-        let one = |leaving| One { id: "nat-1".into(), name: "prod-nat-b".into(), associations: Vec::new(), leaving };
+        let one = |leaving| One {
+            id: "nat-1".into(),
+            name: "prod-nat-b".into(),
+            associations: Vec::new(),
+            heir: None,
+            leaving,
+        };
         let (former, alive, leaving) = (former(), one(false), one(true));
         assert_eq!(former.diff(&vec![alive.clone()]), [Change::former("NAT gateway", "prod-nat-b (nat-1)")]);
         assert_eq!(former.diff(&vec![leaving.clone()]), []);

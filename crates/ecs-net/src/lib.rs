@@ -3,23 +3,24 @@
 mod claim;
 mod ec2;
 mod elastic_ip;
+mod endpoints;
 mod former;
 mod internet_gateway;
 mod nat_gateway;
+mod network_acl;
+mod policy;
 mod route_table;
 mod security_group;
 mod subnet;
 mod vpc;
 mod vpc_endpoint;
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use aws_sdk_ec2::Client;
 use ecs_aws::{Api, Session};
-use ecs_core::id::{RouteTableId, SubnetId, VpcEndpointId, VpcId};
 use ecs_core::member::{self, Egress};
-use ecs_core::stack::{SubnetPlan, Tier};
+use ecs_core::stack::{SubnetPlan, Tier, check};
 use ecs_core::tool::Tool;
 use ecs_core::{All as _, Held, Identity, Listing, Result, Run, Stack};
 use futures::future::join_all;
@@ -27,14 +28,13 @@ use futures::join;
 use serde_json::{Value, json};
 
 use crate::elastic_ip::ElasticIp;
+use crate::endpoints::{Endpoints, may_have_endpoints, services};
 use crate::former::{Former, Lists};
 use crate::internet_gateway::{Attachment, InternetGateway};
 use crate::nat_gateway::NatGateway;
 use crate::route_table::{Association, NoRoute, Route, RouteTable, Target};
-use crate::security_group::SecurityGroup;
 use crate::subnet::Subnet;
 use crate::vpc::{DnsHostnames, Vpc};
-use crate::vpc_endpoint::{Place, VpcEndpoint};
 
 /// Name of the layer in the identity tags.
 const LAYER: &str = "net";
@@ -60,71 +60,7 @@ impl Tool for Net {
     type Cloud = Session;
 
     fn policy() -> Value {
-        json!({
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Sid": "Identity",
-                    "Effect": "Allow",
-                    "Action": "sts:GetCallerIdentity",
-                    "Resource": "*"
-                },
-                {
-                    "Sid": "Read",
-                    "Effect": "Allow",
-                    "Action": [
-                        "ec2:DescribeAddresses",
-                        "ec2:DescribeInternetGateways",
-                        "ec2:DescribeNetworkInterfaces",
-                        "ec2:DescribeNatGateways",
-                        "ec2:DescribeRouteTables",
-                        "ec2:DescribeSecurityGroups",
-                        "ec2:DescribeSubnets",
-                        "ec2:DescribeVpcAttribute",
-                        "ec2:DescribeVpcEndpoints",
-                        "ec2:DescribeVpcs"
-                    ],
-                    "Resource": "*"
-                },
-                {
-                    "Sid": "Write",
-                    "Effect": "Allow",
-                    "Action": [
-                        "ec2:AllocateAddress",
-                        "ec2:AssociateRouteTable",
-                        "ec2:AttachInternetGateway",
-                        "ec2:AuthorizeSecurityGroupIngress",
-                        "ec2:CreateInternetGateway",
-                        "ec2:CreateNatGateway",
-                        "ec2:CreateRoute",
-                        "ec2:CreateRouteTable",
-                        "ec2:CreateSecurityGroup",
-                        "ec2:CreateSubnet",
-                        "ec2:CreateTags",
-                        "ec2:CreateVpc",
-                        "ec2:CreateVpcEndpoint",
-                        "ec2:DeleteInternetGateway",
-                        "ec2:DeleteNatGateway",
-                        "ec2:DeleteRoute",
-                        "ec2:DeleteRouteTable",
-                        "ec2:DeleteSecurityGroup",
-                        "ec2:DeleteSubnet",
-                        "ec2:DeleteVpc",
-                        "ec2:DeleteVpcEndpoints",
-                        "ec2:DetachInternetGateway",
-                        "ec2:DisassociateRouteTable",
-                        "ec2:ModifyVpcAttribute",
-                        "ec2:ModifyVpcEndpoint",
-                        "ec2:ReleaseAddress",
-                        "ec2:ReplaceRoute",
-                        "ec2:ReplaceRouteTableAssociation",
-                        "ec2:RevokeSecurityGroupIngress",
-                        "route53:AssociateVPCWithHostedZone"
-                    ],
-                    "Resource": "*"
-                }
-            ]
-        })
+        policy::policy()
     }
 
     fn schema() -> Value {
@@ -133,6 +69,9 @@ impl Tool for Net {
 
     async fn layer(run: &Run<'_>, session: &Session, stack: &Stack, _options: &Options) -> Result<()> {
         let ec2 = session.api(Client::new);
+        if !run.destroys() {
+            check::warnings(stack).iter().for_each(|warning| run.console().warn(warning));
+        }
         let region = stack.region.as_deref().unwrap_or_default();
         let zones = stack.zones(region);
         let subnets = subnet_plans(run, stack, region);
@@ -221,14 +160,23 @@ impl Tool for Net {
             let tables = private_tables.iter().chain(&database_tables).map(|table| table.id.clone()).collect();
             endpoints.ensure(tables, private, &group_list).await
         };
-        let (internet, associations, nat_gateways, endpoints) = join!(
+        let acl_list = network_acl::listing(&vpc);
+        let acl = async {
+            if run.destroys() {
+                return network_acl::look(run, &ec2, (stack, &vpc, &acl_list)).await;
+            }
+            let subnets = subnets.iter().zip(&subnet_ids).map(|(plan, live)| (&live.id, plan.name.as_str(), plan.tier));
+            network_acl::ensure(run, &ec2, (stack, &vpc, &acl_list), subnets).await
+        };
+        let (internet, associations, acl, nat_gateways, endpoints) = join!(
             run.ensure(&ec2, Route::new(&public_table, Target::InternetGateway((*gateway).clone()))),
             join_all(associations),
+            acl,
             join_all(nat_zones.clone().map(one_gateway)),
             endpoints,
         );
-        let (_, _, nat_gateway_ids, vpc_endpoint_ids) =
-            (internet, associations.all(), nat_gateways.all(), endpoints).all()?;
+        let (_, _, _, nat_gateway_ids, vpc_endpoint_ids) =
+            (internet, associations.all(), acl, nat_gateways.all(), endpoints).all()?;
         if run.destroys() {
             return Ok(());
         }
@@ -242,6 +190,7 @@ impl Tool for Net {
             return Ok(());
         }
         let lists = Lists {
+            acls: acl_list,
             addresses: address_list,
             endpoints: endpoint_list,
             groups: group_list,
@@ -277,89 +226,18 @@ impl Tool for Net {
             let group = stack.net.interface_endpoints.is_empty().then(|| security_group::identity(stack));
             former(former::Kind::SecurityGroup, group.into_iter().collect()).await
         };
-        let both = join!(ways_out, endpoints);
-        both.all()?;
+        let acl = async {
+            // A plain apply makes no call for an ACL that it has no word of; a plan looks, and so does who would remove it.
+            let asks = !run.applies() || run.prunes();
+            let former_acl = stack.net.network_acl.is_none() && asks;
+            former(former::Kind::NetworkAcl, former_acl.then(|| network_acl::identity(stack)).into_iter().collect())
+                .await
+        };
+        let all = join!(ways_out, endpoints, acl);
+        all.all()?;
         // A route table goes when no endpoint has a route in it.
         tier.await
     }
-}
-
-/// The VPC endpoints of a stack, and what they hang on.
-struct Endpoints<'l> {
-    run: &'l Run<'l>,
-    ec2: &'l Ec2,
-    stack: &'l Stack,
-    vpc: &'l Held<Vpc>,
-    list: &'l vpc_endpoint::List,
-}
-
-/// The ids of endpoints, by service.
-type EndpointIds = BTreeMap<String, VpcEndpointId>;
-
-impl Endpoints<'_> {
-    /// Makes the endpoints that the stack file has, and waits until they are available.
-    async fn ensure(
-        &self,
-        tables: Vec<RouteTableId>,
-        subnets: Vec<SubnetId>,
-        groups: &security_group::List,
-    ) -> Result<EndpointIds> {
-        let net = &self.stack.net;
-        let gateways = net.gateway_endpoints.iter();
-        let gateways = gateways.map(|service| self.one(service.name(), Place::Gateway(tables.clone())));
-        let interfaces = async {
-            if net.interface_endpoints.is_empty() {
-                return Ok(Vec::new());
-            }
-            let group = self.run.ensure(self.ec2, SecurityGroup::new(self.stack, self.vpc, groups)).await?;
-            let place = || Place::Interface(subnets.clone(), group.id.clone());
-            join_all(net.interface_endpoints.iter().map(|service| self.one(service, place()))).await.all()
-        };
-        let (gateways, interfaces) = join!(join_all(gateways), interfaces);
-        let (gateways, interfaces) = (gateways.all(), interfaces).all()?;
-        Ok(gateways.into_iter().chain(interfaces).collect())
-    }
-
-    async fn one(&self, service: &str, place: Place) -> Result<(String, VpcEndpointId)> {
-        let endpoint = VpcEndpoint::new(self.stack, self.vpc, service, place, self.list);
-        let endpoint = self.run.ensure(self.ec2, endpoint).await?;
-        Ok((service.to_owned(), self.run.ready(self.ec2, &endpoint).await?.id))
-    }
-
-    /// Lets a destroy find all of the stack's endpoints, whatever the file has become, and after them their security group.
-    async fn look(&self, groups: &security_group::List) -> Result<EndpointIds> {
-        self.run.ensure(self.ec2, SecurityGroup::new(self.stack, self.vpc, groups)).await?;
-        let all = vpc_endpoint::endpoints(self.ec2, &self.vpc.id, self.list).await?;
-        let ours = vpc_endpoint::ours(self.stack, &all).into_iter();
-        let endpoints = ours.map(|identity| VpcEndpoint::named(identity, self.vpc, self.list));
-        let found: Vec<_> = endpoints.map(|endpoint| self.run.ensure(self.ec2, endpoint)).collect();
-        join_all(found).await.all()?;
-        Ok(EndpointIds::new())
-    }
-}
-
-/// Returns the services that the stack file has endpoints of.
-fn services(stack: &Stack) -> impl Iterator<Item = &str> {
-    let gateways = stack.net.gateway_endpoints.iter().map(|service| service.name());
-    gateways.chain(stack.net.interface_endpoints.iter().map(String::as_str))
-}
-
-/// Says whether it is worth a call to look for endpoints that are no longer needed.
-///
-/// A plain apply of a stack that has none makes no call for them: only a route to one tells there. A plan looks, and so
-/// does who would remove them.
-async fn may_have_endpoints(
-    run: &Run<'_>,
-    ec2: &Ec2,
-    stack: &Stack,
-    (vpc, tables): (&VpcId, &route_table::List),
-) -> Result<bool> {
-    if !run.applies() || run.prunes() || services(stack).next().is_some() {
-        return Ok(true);
-    }
-    let tables = route_table::tables(ec2, vpc, tables).await?;
-    let mut routes = tables.iter().flat_map(|table| table.routes());
-    Ok(routes.any(|route| route.gateway_id().is_some_and(|id| id.starts_with("vpce-"))))
 }
 
 /// Returns the subnets; a destroy looks for those as well that an earlier stack file may have asked for.

@@ -64,6 +64,30 @@ impl Rule {
         Self { direction, protocol: protocol.to_owned(), ports, peer, description: description.into() }
     }
 
+    /// Makes the rule that lets the load balancer reach a service.
+    pub fn from_alb(port: u16, alb: &SecurityGroupId) -> Self {
+        let text = format!("Allow port {port} from ALB");
+        Self::new(Direction::Ingress, port, Peer::Group(alb.clone()), text)
+    }
+
+    /// Makes the rule that lets the load balancer out to a service.
+    pub fn to_targets(port: u16, range: &str) -> Self {
+        let text = format!("Allow port {port} to private subnets");
+        Self::new(Direction::Egress, port, Peer::Range(range.to_owned()), text)
+    }
+
+    /// Says whether it was made for a service: as [`Rule::from_alb`] and [`Rule::to_targets`] describe it.
+    pub fn is_a_services(&self) -> bool {
+        let port = self.ports.and_then(|(from, to)| (from == to).then_some(from));
+        let Some(port) = port.and_then(|port| u16::try_from(port).ok()) else { return false };
+        let made = match &self.peer {
+            Peer::Group(group) => Self::from_alb(port, group),
+            Peer::Range(range) => Self::to_targets(port, range),
+            Peer::PrefixList(_) => return false,
+        };
+        *self == made
+    }
+
     /// Makes the rule that AWS gives every new group: everything may go out.
     pub fn anything() -> Self {
         Self::of(Direction::Egress, Protocol::All, None, Peer::Range(ANYWHERE.to_owned()), "")
@@ -229,6 +253,20 @@ mod tests {
                     assert_eq!(apart(direction, &[rule.permission()]), [rule]);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_rule_for_a_service_tells_itself_from_somebody_elses() {
+        let (rule, out) = (Rule::from_alb(8080, &"sg-1".into()), Rule::to_targets(8080, "10.0.3.0/24"));
+        assert!(rule.is_a_services() && out.is_a_services());
+        for other in [
+            Rule { description: "debugging".into(), ..rule.clone() },
+            Rule { ports: Some((8080, 8090)), ..rule.clone() },
+            Rule { peer: range("10.0.0.0/8"), ..rule },
+            Rule { peer: Peer::Group("sg-1".into()), ..out },
+        ] {
+            assert!(!other.is_a_services(), "{other:?}");
         }
     }
 

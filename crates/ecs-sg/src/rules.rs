@@ -107,6 +107,8 @@ impl Resource for Rules {
         let unwanted = self.unwanted(live).into_iter().map(|rule| {
             if rule.is_anything() {
                 Change::update(field(rule), rule.to_string(), "")
+            } else if rule.is_a_services() {
+                Change::former(field(rule), rule.to_string())
             } else {
                 Change::foreign(field(rule), rule.to_string())
             }

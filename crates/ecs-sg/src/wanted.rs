@@ -64,15 +64,9 @@ impl Places {
                 rules
             }
             SgGroup::Tasks => {
-                let rule = |port| {
-                    Some(Rule::new(
-                        Direction::Ingress,
-                        port,
-                        Peer::Group(self.groups.get(&SgGroup::Alb)?.clone()),
-                        format!("Allow port {port} from ALB"),
-                    ))
-                };
-                stack.service_ports().into_iter().filter_map(rule).collect()
+                let alb = self.groups.get(&SgGroup::Alb);
+                let rules = |alb| stack.service_ports().into_iter().map(move |port| Rule::from_alb(port, alb));
+                alb.into_iter().flat_map(rules).collect()
             }
             SgGroup::Db => {
                 let tasks = self.groups.get(&SgGroup::Tasks).cloned().map(Peer::Group);
@@ -84,11 +78,7 @@ impl Places {
 
     fn to_targets(&self, stack: &Stack) -> Vec<Rule> {
         let ports = stack.service_ports();
-        let rule = |port: u16, range: &String| {
-            let text = format!("Allow port {port} to private subnets");
-            Rule::new(Direction::Egress, port, Peer::Range(range.clone()), text)
-        };
-        ports.into_iter().flat_map(|port| self.private.iter().map(move |range| rule(port, range))).collect()
+        ports.into_iter().flat_map(|port| self.private.iter().map(move |range| Rule::to_targets(port, range))).collect()
     }
 
     fn given(&self, stack: &Stack, given: &SgRule) -> Result<Rule> {

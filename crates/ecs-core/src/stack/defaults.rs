@@ -75,6 +75,7 @@ impl Default for NetConfig {
             nat: Nat::PerZone,
             gateway_endpoints: Vec::new(),
             interface_endpoints: Vec::new(),
+            network_acl: None,
         }
     }
 }

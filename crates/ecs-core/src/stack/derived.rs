@@ -7,6 +7,8 @@ use super::{
     Alarms, CheckCommand, Github, HealthCheck, Nat, NetConfig, Parameter, ParameterLayer, Service, Stack, Strategy,
 };
 use ipnet::Ipv4Net;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// What a service's second target group is called after.
@@ -79,7 +81,8 @@ pub struct SubnetPlan {
 }
 
 /// Tells the subnets of a zone apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Tier {
     /// Routes to the internet gateway
     Public,
@@ -180,7 +183,12 @@ impl Stack {
     /// Returns the name of the role with which GitHub Actions deploy, if there is to be one.
     pub fn deploy_role(&self) -> Option<String> {
         let github = self.iam.github.as_ref()?;
-        Some(github.role.clone().unwrap_or_else(|| format!("{}-deploy", self.name)))
+        Some(github.role.clone().unwrap_or_else(|| self.usual_deploy_role()))
+    }
+
+    /// Returns the name that such a role has where the file gives none.
+    pub fn usual_deploy_role(&self) -> String {
+        format!("{}-deploy", self.name)
     }
 
     /// Returns the services that tasks cannot start without, as interface endpoints where there is no other way out; each

@@ -4,7 +4,7 @@ use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::schema;
+use super::{NetworkAclConfig, schema};
 
 /// Describes the network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +39,9 @@ pub struct NetConfig {
     /// Services that the private subnets reach by a network interface in each: `ecr.api`, or a full name such as
     /// `com.amazonaws.us-east-1.ecr.api`
     pub interface_endpoints: Vec<String>,
+    /// Network ACL of the subnets (default: the VPC's own, which lets everything through)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_acl: Option<NetworkAclConfig>,
 }
 
 /// Names a service that has gateway endpoints.
@@ -71,4 +74,14 @@ pub enum Nat {
     Single,
     /// None: the private subnets have no way out
     None,
+}
+
+impl Nat {
+    /// Says whether each NAT gateway is in one zone, in a public subnet.
+    pub fn is_zonal(self) -> bool {
+        match self {
+            Self::PerZone | Self::Single => true,
+            Self::None => false,
+        }
+    }
 }

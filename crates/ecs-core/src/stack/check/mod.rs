@@ -5,12 +5,15 @@ mod database;
 mod load_balancer;
 mod names;
 mod network;
+mod network_acl;
 mod parameters;
 mod policies;
 mod security_groups;
 mod services;
 
 use std::fmt::Write as _;
+
+pub use network_acl::warnings;
 
 use super::pointer::{dotted, pointer};
 use super::{Stack, schema};
@@ -71,6 +74,7 @@ pub fn check(stack: &Stack, region: Option<&str>) -> Vec<Mistake> {
     let mut found = Vec::new();
     names::check(stack, &mut found);
     network::check(stack, region, &mut found);
+    network_acl::check(stack, &mut found);
     security_groups::check(stack, &mut found);
     load_balancer::check(stack, region, &mut found);
     database::check(stack, &mut found);
