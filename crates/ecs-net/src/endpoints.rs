@@ -1,6 +1,7 @@
 //! The VPC endpoints of a stack, all together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use ecs_core::id::{RouteTableId, SubnetId, VpcEndpointId, VpcId};
 use ecs_core::{All as _, Held, Result, Run, Stack};
@@ -24,6 +25,8 @@ pub struct Endpoints<'l> {
     pub vpc: &'l Held<Vpc>,
     /// Its endpoints
     pub list: &'l vpc_endpoint::List,
+    /// Ids of the stack's own route tables and subnets, wanted or not
+    pub own: Rc<BTreeSet<String>>,
 }
 
 /// The ids of endpoints, by service.
@@ -57,7 +60,7 @@ impl Endpoints<'_> {
     }
 
     async fn one(&self, service: &str, place: Place) -> Result<(String, VpcEndpointId)> {
-        let endpoint = VpcEndpoint::new(self.stack, self.vpc, service, place, self.list);
+        let endpoint = VpcEndpoint::new(self.stack, self.vpc, service, place, (self.list, &self.own));
         let endpoint = self.run.ensure(self.ec2, endpoint).await?;
         Ok((service.to_owned(), self.run.ready(self.ec2, &endpoint).await?.id))
     }

@@ -18,6 +18,7 @@ pub fn policy() -> Value {
                 "Effect": "Allow",
                 "Action": [
                     "ec2:DescribeAddresses",
+                    "ec2:DescribeAvailabilityZones",
                     "ec2:DescribeInternetGateways",
                     "ec2:DescribeNetworkAcls",
                     "ec2:DescribeNetworkInterfaces",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Alarms, AlbConfig, AlbEgress, Architecture, ClusterConfig, ContainerInsights, DbConfig, EcrConfig, IamConfig, Nat,
-    NetConfig, Parameter, PasswordStore, Service, SgConfig, Spot, Stack, TagMutability, TypedParameter,
+    NetConfig, Parameter, PasswordStore, Service, SgConfig, Spot, Stack, TagMutability, TypedParameter, Zones,
 };
 use ipnet::Ipv4Net;
 
@@ -67,7 +67,7 @@ impl Default for NetConfig {
         Self {
             vpc_name: None,
             cidr: Ipv4Net::new_assert([10, 0, 0, 0].into(), 16),
-            zones: vec!["a".to_owned(), "b".to_owned()],
+            zones: Zones::Named(vec!["a".to_owned(), "b".to_owned()]),
             public_cidrs: None,
             private_cidrs: None,
             database_subnets: false,

@@ -34,7 +34,7 @@ pub use database::{DbConfig, PasswordStore};
 pub use deployment::{Alarms, Deployment, Strategy};
 pub use derived::{Shift, SubnetPlan, Tier, endpoint_service};
 pub use load_balancer::{AlbConfig, CertificateConfig};
-pub use network::{GatewayService, Nat, NetConfig};
+pub use network::{GatewayService, Nat, NetConfig, Zones};
 pub use network_acl::NetworkAclConfig;
 pub use parameters::{Parameter, ParameterLayer, TypedParameter};
 pub use repositories::{EcrConfig, TagMutability};

@@ -45,10 +45,10 @@ fn vpc(stack: &Stack, found: &mut Vec<Mistake>) {
 }
 
 fn zones(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake>) {
-    let zones = &stack.net.zones;
-    if zones.len() < 2 {
+    let zones = stack.net.zones.named();
+    if stack.net.zones.len() < 2 {
         // Source: CreateLoadBalancer, Subnets: "You must specify subnets from at least two Availability Zones".
-        let message = format!("a load balancer and a database need two zones or more, found {}", zones.len());
+        let message = format!("a load balancer and a database need two zones or more, found {}", stack.net.zones.len());
         found.push(Mistake::value("/net/zones", message));
     }
     // Without a known region, the first full name tells which one the others must be in.

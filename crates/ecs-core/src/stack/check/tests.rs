@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::stack::Zones;
 
 /// Returns what is wrong with the default stack after a merge patch, as `place: message (hint)`.
 fn mistakes(patch: &Value) -> Vec<String> {
@@ -55,6 +56,8 @@ fn every_mistake_says_where_what_and_what_to_do() {
             json!({"net": {"zones": ["a"]}}),
             &["net.zones: a load balancer and a database need two zones or more, found 1"],
         ),
+        (json!({"net": {"zones": 3, "nat": "regional"}}), &[]),
+        (json!({"net": {"zones": 1}}), &["net.zones: a load balancer and a database need two zones or more, found 1"]),
         (json!({"net": {"zones": ["a", "us-east-1a"]}}), &["net.zones.1: the zone `us-east-1a` is the same as `a`"]),
         (
             json!({"net": {"zones": ["a", "eu-west-1b"]}}),
@@ -645,9 +648,9 @@ fn the_default_stack_is_right_in_every_region() {
 #[test]
 fn without_a_region_the_zones_must_agree_with_each_other() {
     let mut stack = Stack::default();
-    stack.net.zones = vec!["eu-west-1a".to_owned(), "eu-west-1b".to_owned()];
+    stack.net.zones = Zones::Named(vec!["eu-west-1a".to_owned(), "eu-west-1b".to_owned()]);
     assert_eq!(check(&stack, None), []);
-    stack.net.zones[1] = "eu-west-2b".to_owned();
+    stack.net.zones = Zones::Named(vec!["eu-west-1a".to_owned(), "eu-west-2b".to_owned()]);
     let found = check(&stack, None);
     assert_eq!(
         found.iter().map(|mistake| mistake.message.as_str()).collect::<Vec<_>>(),
