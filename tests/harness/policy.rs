@@ -25,6 +25,8 @@ const ELB_NETWORK: &str = "ELB looks it up in the caller's name: \
                            https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-permissions.html";
 const ELB_ROLE: &str = "the account's first load balancer makes ELB's role: \
     https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-service-linked-roles.html";
+const ACM_TAGS: &str = "asked for by RequestCertificate with tags: \
+    https://docs.aws.amazon.com/acm/latest/APIReference/API_RequestCertificate.html";
 const ECS_PASSES: &str = "asked for by RegisterTaskDefinition with roles: \
                           https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html";
 const ECS_ROLES: &str = "the first cluster and the first scalable target of an account make roles: \
@@ -57,6 +59,7 @@ pub const CHECKED_BY_AWS: &[(&str, &str, &str)] = &[
     ("ecs-db", "rds:CreateDBSnapshot", RDS_SNAPSHOT),
     ("ecs-db", "secretsmanager:CreateSecret", RDS_PASSWORD),
     ("ecs-db", "secretsmanager:TagResource", RDS_PASSWORD),
+    ("ecs-alb", "acm:AddTagsToCertificate", ACM_TAGS),
     ("ecs-alb", "ec2:DescribeAccountAttributes", ELB_NETWORK),
     ("ecs-alb", "ec2:DescribeAddresses", ELB_NETWORK),
     ("ecs-alb", "ec2:DescribeInternetGateways", ELB_NETWORK),

@@ -2,7 +2,9 @@
 //! errors and exit codes, the console and the command line.
 
 pub mod console;
+pub mod cost;
 pub mod deploy_rights;
+pub mod diagram;
 pub mod document;
 pub mod error;
 pub mod id;

@@ -11,7 +11,7 @@ mod subnet_group;
 use std::rc::Rc;
 
 use aws_sdk_rds::Client;
-use ecs_aws::parameter::{Parameters, Wanted as WantedParameter, resolve};
+use ecs_aws::parameter::{self, Parameters, Wanted as WantedParameter, resolve};
 use ecs_aws::{Api, Session};
 use ecs_core::id::planned;
 use ecs_core::member::{self, Net, Sg};
@@ -73,9 +73,12 @@ impl Tool for Db {
                     "Sid": "Read",
                     "Effect": "Allow",
                     "Action": [
+                        "ecs:DescribeServices",
+                        "ecs:DescribeTaskDefinition",
                         "rds:DescribeDBEngineVersions",
                         "rds:DescribeDBInstances",
-                        "rds:DescribeDBSubnetGroups"
+                        "rds:DescribeDBSubnetGroups",
+                        "ssm:DescribeParameters"
                     ],
                     "Resource": "*"
                 },
@@ -226,7 +229,8 @@ impl Tool for Db {
             name: stack.db.database.clone(),
             // RDS may still show the secret that it was just told to give up.
             secret_arn: live.secret().filter(|_| stack.db.password == PasswordStore::SecretsManager),
-        })
+        })?;
+        parameter::ensure_former(run, session, &ssm, stack, LAYER).await
     }
 }
 
@@ -265,19 +269,20 @@ mod tests {
     use super::*;
 
     /// The sources of every call that the layer makes; each names its call as `service:Operation`, which is its action.
-    const SOURCES: [&str; 7] = [
+    const SOURCES: [&str; 8] = [
         include_str!("engine_version.rs"),
         include_str!("instance.rs"),
         include_str!("password.rs"),
         include_str!("rds.rs"),
         include_str!("subnet_group.rs"),
+        include_str!("../../ecs-aws/src/in_use.rs"),
         include_str!("../../ecs-aws/src/parameter.rs"),
         include_str!("../../ecs-aws/src/session.rs"),
     ];
 
     #[test]
     fn the_policy_allows_exactly_the_calls() {
-        let services = ["rds:", "ssm:", "sts:"];
+        let services = ["ecs:", "rds:", "ssm:", "sts:"];
         let is_action = |text: &str| services.iter().any(|service| text.starts_with(service)) && !text.contains(' ');
         let calls: BTreeSet<&str> =
             SOURCES.iter().flat_map(|source| source.split('"')).filter(|text| is_action(text)).collect();

@@ -3,6 +3,7 @@
 
 mod deploy_access;
 mod document;
+mod former;
 mod oidc_provider;
 mod role;
 mod secret_access;
@@ -20,6 +21,7 @@ use futures::future::join_all;
 use futures::join;
 use serde_json::{Value, json};
 
+use crate::former::{Former, task_role_description};
 use crate::oidc_provider::OidcProvider;
 use crate::role::Role;
 
@@ -55,7 +57,13 @@ impl Tool for Iam {
                 {
                     "Sid": "Look",
                     "Effect": "Allow",
-                    "Action": ["iam:ListOpenIDConnectProviders", "sts:GetCallerIdentity"],
+                    "Action": [
+                        "ecs:DescribeServices",
+                        "ecs:DescribeTaskDefinition",
+                        "iam:ListOpenIDConnectProviders",
+                        "iam:ListRoles",
+                        "sts:GetCallerIdentity"
+                    ],
                     "Resource": "*"
                 },
                 {
@@ -134,7 +142,7 @@ impl Tool for Iam {
         let (execution, made, infrastructure, deploy) = join!(
             run.ensure(&iam, execution.for_execution(stack)),
             join_all(task_roles.iter().map(|(name, (key, service))| {
-                let role = Role::new(stack, name, &format!("Task role for {key} application"));
+                let role = Role::new(stack, name, &task_role_description(key));
                 run.ensure(&iam, role.for_tasks((key, service)))
             })),
             infrastructure,
@@ -153,7 +161,11 @@ impl Tool for Iam {
             infrastructure_role_arn: infrastructure.as_ref().map(|role| role.arn.clone()),
             deploy_role_arn: deploy.as_ref().map(|role| role.arn.clone()),
             new: roles.into_iter().any(|role| role.is_new()),
-        })
+        })?;
+        if !run.seeks_former() {
+            return Ok(());
+        }
+        Former::new(stack, wanted(stack)).ensure(run, session, &iam).await
     }
 }
 
@@ -167,17 +179,27 @@ async fn deploy(run: &Run<'_>, iam: &IamApi, stack: &Stack) -> Result<Option<Hel
 
 /// Looks for what is to be deleted: all roles, by their names, with whatever policies they have.
 ///
-/// A file of before may have had a strategy that shifts traffic, or a deploy role of the usual name. GitHub's identity
-/// provider stays: the whole account shares it.
+/// A file of before may have had a strategy that shifts traffic, a deploy role of the usual name, or other services. GitHub's
+/// identity provider stays: the whole account shares it.
 async fn destroy(run: &Run<'_>, iam: &IamApi, stack: &Stack) -> Result<()> {
     if stack.iam.github.is_some() {
         run.console().say("kept", "GitHub's identity provider stays: the whole account shares it");
     }
-    let deploy = stack.deploy_role().unwrap_or_else(|| format!("{}-deploy", stack.name));
-    let mut names: BTreeSet<String> = task_roles(stack).into_keys().collect();
-    names.extend([stack.iam.execution_role.clone(), stack.iam.infrastructure_role.clone(), deploy]);
+    let former = Former::new(stack, wanted(stack)).look(iam).await?;
+    let mut names = wanted(stack);
+    names.extend(former.into_iter().map(|role| role.name));
+    names.extend([stack.iam.infrastructure_role.clone(), stack.usual_deploy_role()]);
     let found = names.iter().map(|name| run.ensure(iam, Role::new(stack, name, "")));
     join_all(found).await.all().map(drop)
+}
+
+/// Returns the names of all roles that the stack file asks for.
+fn wanted(stack: &Stack) -> BTreeSet<String> {
+    let mut names: BTreeSet<String> = task_roles(stack).into_keys().collect();
+    names.insert(stack.iam.execution_role.clone());
+    names.extend(stack.shifts().then(|| stack.iam.infrastructure_role.clone()));
+    names.extend(stack.deploy_role());
+    names
 }
 
 /// Returns the task roles' names, each with the first service that has it.
@@ -208,7 +230,12 @@ mod tests {
             None => vec![&statement["Action"]],
         });
         let allowed: BTreeSet<&str> = actions.filter_map(Value::as_str).collect();
-        let sources = [include_str!("oidc_provider.rs"), include_str!("role.rs")];
+        let sources = [
+            include_str!("../../ecs-aws/src/in_use.rs"),
+            include_str!("former.rs"),
+            include_str!("oidc_provider.rs"),
+            include_str!("role.rs"),
+        ];
         let calls = sources.iter().flat_map(|source| source.split("answer").skip(1));
         let calls = calls.filter_map(|rest| rest.trim_start_matches("_if_found").strip_prefix("(\""));
         let made = calls.filter_map(|rest| rest.split('"').next()).chain(["sts:GetCallerIdentity"]);

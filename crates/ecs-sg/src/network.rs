@@ -8,16 +8,21 @@ use crate::Ec2;
 
 /// Checks that the VPC can be used, that the subnets are in it and in two zones, and that their traffic has ways in and out.
 ///
+/// Returns the ranges of the private subnets.
+///
 /// # Errors
 /// What is wrong with the member `net`, all of it at once.
-pub async fn check(ec2: &Ec2, net: &Net, stack: &Stack) -> Result<()> {
+pub async fn check(ec2: &Ec2, net: &Net, stack: &Stack) -> Result<Vec<String>> {
     if net.vpc_id.is_planned() || net.private_subnet_ids.iter().any(|id| id.is_planned()) {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let facts = given::look(ec2, net).await;
-    let wrong = facts.map_err(|error| error.doing("checking the document's member `net`"))?.wrong(net, stack);
+    let facts = facts.map_err(|error| error.doing("checking the document's member `net`"))?;
+    let wrong = facts.wrong(net, stack);
     if wrong.is_empty() {
-        Ok(())
+        let private =
+            facts.subnets.iter().filter(|subnet| net.private_subnet_ids.iter().any(|id| id.as_str() == subnet.id));
+        Ok(private.map(|subnet| subnet.cidr.clone()).collect())
     } else {
         Err(Error::usage(format!("the document's member `net` does not fit: {}", wrong.join("; ")))
             .hint("correct its ids, or let ecs-net make a network"))

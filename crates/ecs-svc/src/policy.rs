@@ -26,6 +26,7 @@ pub fn policy() -> Value {
                     "ecs:DescribeTaskDefinition",
                     "ecs:DescribeTasks",
                     "ecs:ListServiceDeployments",
+                    "ecs:ListServices",
                     "ecs:ListTaskDefinitions",
                     "ecs:ListTasks",
                     "logs:DescribeLogGroups"
@@ -142,6 +143,7 @@ mod tests {
             include_str!("cluster.rs"),
             include_str!("ecs.rs"),
             include_str!("../../ecs-aws/src/deployment/mod.rs"),
+            include_str!("former.rs"),
             include_str!("../../ecs-aws/src/log_group.rs"),
             include_str!("revisions.rs"),
             include_str!("scalable_target.rs"),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Alarms, AlbConfig, Architecture, ClusterConfig, ContainerInsights, DbConfig, EcrConfig, IamConfig, Nat, NetConfig,
-    Parameter, PasswordStore, Service, SgConfig, Spot, Stack, TagMutability, TypedParameter, Zones,
+    Alarms, AlbConfig, AlbEgress, Architecture, ClusterConfig, ContainerInsights, DbConfig, EcrConfig, IamConfig, Nat,
+    NetConfig, Parameter, PasswordStore, Service, SgConfig, Spot, Stack, TagMutability, TypedParameter, Zones,
 };
 use ipnet::Ipv4Net;
 
@@ -95,6 +95,12 @@ impl Default for SgConfig {
             db_name: "RDS-SG".to_owned(),
             db_description: "Security group for RDS database".to_owned(),
             alb_sources: vec![Ipv4Net::default()],
+            alb_ports: vec![80, 443],
+            alb_egress: AlbEgress::Anywhere,
+            alb_security_group_id: None,
+            tasks_security_group_id: None,
+            db_security_group_id: None,
+            rules: Vec::new(),
         }
     }
 }
@@ -147,7 +153,16 @@ impl Default for DbConfig {
 
 impl Default for AlbConfig {
     fn default() -> Self {
-        Self { name: "ecs-alb".to_owned(), certificate_arn: None }
+        Self {
+            name: "ecs-alb".to_owned(),
+            certificate_arn: None,
+            certificate_arns: Vec::new(),
+            certificate: None,
+            ssl_policy: None,
+            redirect: true,
+            domain: None,
+            zone: None,
+        }
     }
 }
 

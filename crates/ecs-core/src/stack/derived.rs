@@ -161,9 +161,9 @@ impl Stack {
         ports.into_iter().collect()
     }
 
-    /// Returns the ports that the load balancer is open on.
-    pub fn alb_ports(&self) -> [u16; 2] {
-        [80, 443]
+    /// Returns the port that the load balancer serves on: 443 when it has a certificate, else 80.
+    pub fn alb_port(&self) -> u16 {
+        if self.alb.serves_https() { 443 } else { 80 }
     }
 
     /// Returns the parameters that one layer writes, by name.
@@ -184,7 +184,12 @@ impl Stack {
     /// Returns the name of the role with which GitHub Actions deploy, if there is to be one.
     pub fn deploy_role(&self) -> Option<String> {
         let github = self.iam.github.as_ref()?;
-        Some(github.role.clone().unwrap_or_else(|| format!("{}-deploy", self.name)))
+        Some(github.role.clone().unwrap_or_else(|| self.usual_deploy_role()))
+    }
+
+    /// Returns the name that such a role has where the file gives none.
+    pub fn usual_deploy_role(&self) -> String {
+        format!("{}-deploy", self.name)
     }
 
     /// Returns the services that tasks cannot start without, as interface endpoints where there is no other way out; each

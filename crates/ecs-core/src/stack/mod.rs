@@ -35,13 +35,13 @@ pub use database::{DbConfig, PasswordStore};
 pub use deployment::{Alarms, Deployment, Strategy};
 pub use derived::{Shift, SubnetPlan, Tier, endpoint_service};
 pub use flow_logs::{FlowLogsConfig, Traffic};
-pub use load_balancer::AlbConfig;
+pub use load_balancer::{AlbConfig, CertificateConfig};
 pub use network::{GatewayService, Nat, NetConfig, Zones};
 pub use network_acl::NetworkAclConfig;
 pub use parameters::{Parameter, ParameterLayer, TypedParameter};
 pub use repositories::{EcrConfig, TagMutability};
 pub use roles::{Effect, Github, IamConfig, OneOrMore, Statement};
-pub use security_groups::SgConfig;
+pub use security_groups::{AlbEgress, Direction, Peer, Ports, Protocol, SgConfig, SgGroup, SgRule};
 pub use service::{Architecture, Autoscaling, Service, Spot};
 
 /// Greatest priority of a listener rule: that of the rule for what no other rule matches, where such a rule is needed.

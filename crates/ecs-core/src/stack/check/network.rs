@@ -1,8 +1,8 @@
-//! The network: the VPC's range, the zones, the subnets, and who may reach the load balancer.
+//! The network: the VPC's range, the zones, the subnets, the endpoints.
 
 use std::collections::BTreeMap;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::Mistake;
 use super::list;
@@ -16,16 +16,12 @@ const EC2_RANGE: std::ops::RangeInclusive<u8> = 16..=28;
 /// Shortest range of a VPC whose subnets are computed: below it they would not fit into four bits.
 const COMPUTED_RANGE: u8 = 24;
 
-/// Inbound rules of a security group, by EC2's default quota; each source makes one for port 80 and one for port 443.
-const INBOUND_RULES: usize = 60;
-
 /// Checks the network.
 pub(super) fn check(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake>) {
     vpc(stack, found);
     zones(stack, region, found);
     subnets(stack, found);
     endpoints(stack, region, found);
-    sources(stack, found);
     flow_logs(stack, found);
 }
 
@@ -212,28 +208,6 @@ fn endpoints(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake>) {
     }
 }
 
-fn sources(stack: &Stack, found: &mut Vec<Mistake>) {
-    let sources = &stack.sg.alb_sources;
-    let place = "/sg/alb_sources";
-    if sources.is_empty() {
-        let mistake = Mistake::value(place, "nobody may reach the load balancer");
-        found.push(mistake.hint("`0.0.0.0/0` lets everybody in"));
-    }
-    let rules = sources.len() * stack.alb_ports().len();
-    if rules > INBOUND_RULES {
-        let message =
-            format!("{} sources make {rules} rules, a security group has at most {INBOUND_RULES}", sources.len());
-        found.push(Mistake::value(place, message));
-    }
-    for (index, source) in sources.iter().enumerate() {
-        let place = pointer(&["sg", "alb_sources", &index.to_string()]);
-        host_bits(&place, *source, found);
-        if sources[..index].contains(source) {
-            found.push(Mistake::value(place, format!("{source} stands here twice")));
-        }
-    }
-}
-
 fn flow_logs(stack: &Stack, found: &mut Vec<Mistake>) {
     let Some(config) = &stack.net.flow_logs else { return };
     let place = |key: &str| pointer(&["net", "flow_logs", key]);
@@ -268,7 +242,8 @@ fn flow_logs(stack: &Stack, found: &mut Vec<Mistake>) {
 }
 
 /// Finds a range that is not a network's address: EC2 changes it silently, or refuses it.
-pub(super) fn host_bits(place: &str, cidr: Ipv4Net, found: &mut Vec<Mistake>) {
+pub(super) fn host_bits(place: &str, cidr: impl Into<IpNet>, found: &mut Vec<Mistake>) {
+    let cidr = cidr.into();
     if cidr.addr() != cidr.network() {
         let message = format!("{cidr} has bits set after its first {}", cidr.prefix_len());
         found.push(Mistake::value(place, message).hint(format!("did you mean `{}`?", cidr.trunc())));

@@ -166,6 +166,40 @@ fn every_mistake_says_where_what_and_what_to_do() {
             &["sg.alb_sources: nobody may reach the load balancer (`0.0.0.0/0` lets everybody in)"],
         ),
         (
+            json!({"sg": {"alb_ports": [8080, 8080], "rules": [{"group": "alb", "ports": "80-90", "peer": "0.0.0.0/0"}]}}),
+            &["sg.alb_ports.1: 8080 stands here twice"],
+        ),
+        (
+            json!({"sg": {"alb_ports": [443]}}),
+            &["sg.alb_ports: the load balancer serves on 80, where nobody may reach it (add 80)"],
+        ),
+        (
+            json!({"sg": {"alb_security_group_id": "sg-x", "alb_egress": "targets", "rules": [{"group": "alb", "ports": 8080, "peer": "tasks"}]}}),
+            &[
+                "sg.alb_security_group_id: `sg-x` is not the id of a security group (an id is written like `sg-0a1b2c3d4e5f67890`)",
+                "sg.alb_egress: the load balancer's group is somebody else's, which is never changed (leave out `alb_egress` or `alb_security_group_id`)",
+                "sg.rules.0.group: that group is somebody else's, which is never changed (leave out the rule or `alb_security_group_id`)",
+            ],
+        ),
+        (
+            json!({"sg": {"rules": [
+                {"group": "tasks", "ports": "90-80", "peer": "10.0.0.1"},
+                {"group": "tasks", "protocol": "icmp", "ports": 8, "peer": "fd00::1/8"},
+                {"group": "tasks", "direction": "egress", "ports": 443, "peer": "pl-x"},
+                {"group": "tasks", "ports": 443, "peer": "bastion (old)"},
+                {"group": "tasks", "ports": "443", "peer": "bastion (old)", "description": "Büro"},
+            ]}}),
+            &[
+                "sg.rules.0.ports: that is neither a port nor a range of ports (write 443, or \"8000-8080\")",
+                "sg.rules.0.peer: `10.0.0.1` is not a range (write it like `10.0.0.1/32`)",
+                "sg.rules.1.ports: only `tcp` and `udp` have ports",
+                "sg.rules.1.peer: fd00::1/8 has bits set after its first 8 (did you mean `fd00::/8`?)",
+                "sg.rules.2.peer: `pl-x` is not the id of a prefix list (write it like `pl-0a1b2c3d4e5f67890`)",
+                "sg.rules.4.description: the description `Büro` holds 'ü', only letters, digits, spaces and ._-:/()#,@[]+=&;{}!$* are allowed",
+                "sg.rules.4: this rule stands here twice",
+            ],
+        ),
+        (
             json!({"sg": {"alb_sources": ["10.1.1.1/8", "10.1.1.1/8"]}}),
             &[
                 "sg.alb_sources.0: 10.1.1.1/8 has bits set after its first 8 (did you mean `10.0.0.0/8`?)",
@@ -176,8 +210,8 @@ fn every_mistake_says_where_what_and_what_to_do() {
         (
             json!({"sg": {"alb_name": "sg-x", "tasks_name": "rds-sg", "db_description": "it's"}}),
             &[
-                r#"sg.db_description: the security group description `it's` holds '\'', only letters, digits, spaces and ._-:/()#,@[]+=&;{}!$* are allowed"#,
                 "sg.alb_name: a security group name must not start with `sg-`",
+                r#"sg.db_description: the security group description `it's` holds '\'', only letters, digits, spaces and ._-:/()#,@[]+=&;{}!$* are allowed"#,
                 "sg.db_name: `sg.tasks_name` and `sg.db_name` are the same name `RDS-SG`",
             ],
         ),
