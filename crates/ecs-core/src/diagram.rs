@@ -111,7 +111,7 @@ impl Picture<'_> {
             chart.group("vpc", &format!("VPC {}, {range}", self.stack.vpc_name()), |chart| {
                 for (tier, subnets) in self.tiers() {
                     if subnets > 0 {
-                        let label = format!("{} subnets in {}", tier.name(), self.stack.zones(self.region).join(", "));
+                        let label = format!("{} subnets in {}", tier.name(), self.zones());
                         chart.group(tier.name(), &label, |chart| self.tier(chart, tier));
                     }
                 }
@@ -131,6 +131,14 @@ impl Picture<'_> {
             (Tier::Private, count(|net| net.private_subnet_ids.len())),
             (Tier::Database, count(|net| net.database_subnet_ids.len())),
         ]
+    }
+
+    /// Names the zones; those that AWS has chosen are only counted.
+    fn zones(&self) -> String {
+        match self.stack.zones(self.region) {
+            named if named.is_empty() => format!("{} zones", self.stack.net.zones.len()),
+            named => named.join(", "),
+        }
     }
 
     /// Draws what stands in the subnets of a tier.
@@ -158,8 +166,14 @@ impl Picture<'_> {
             return;
         }
         chart.node("alb", RECTANGLE, &["load balancer", &self.stack.alb.name]);
-        let ports = if self.stack.alb.certificate_arn.is_some() { "HTTPS 443, redirected from 80" } else { "HTTP 80" };
-        chart.arrow("internet", TRAFFIC, ports, "alb");
+        let alb = &self.stack.alb;
+        let ports = match (alb.serves_https(), alb.redirect) {
+            (true, true) => "HTTPS 443, redirected from 80",
+            (true, false) => "HTTPS 443",
+            (false, _) => "HTTP 80",
+        };
+        let name = alb.domain.as_ref().map(|domain| format!(" to {domain}")).unwrap_or_default();
+        chart.arrow("internet", TRAFFIC, &format!("{ports}{name}"), "alb");
     }
 
     fn services(&self, chart: &mut Chart) {
@@ -185,6 +199,7 @@ impl Picture<'_> {
         match (self.stack.net.nat, count) {
             (_, 0) => None,
             (Nat::PerZone, count) => Some(format!("{count} NAT gateways, one in each zone")),
+            (Nat::Regional, _) => Some("regional NAT gateway".to_owned()),
             (Nat::Single | Nat::None, _) => Some("NAT gateway for all zones".to_owned()),
         }
     }

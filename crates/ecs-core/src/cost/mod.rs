@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use crate::stack::{Alarms, Architecture, PasswordStore, Service, Stack};
+use crate::stack::{Alarms, Architecture, Nat, PasswordStore, Service, Stack};
 
 /// Hours of a month, as AWS's own calculator counts them.
 const HOURS: f64 = 730.0;
@@ -124,8 +124,12 @@ fn hourly(price: Option<f64>) -> Option<f64> {
 
 fn network(bill: &mut Bill, stack: &Stack, prices: &Prices) {
     let net = &stack.net;
-    let gateways = net.nat_zones().len();
-    bill.add("ecs-net", gateways, ("NAT gateway", "NAT gateways"), hourly(prices.nat_gateway_hour));
+    // A regional one is paid for in each zone that it serves.
+    let regional = net.nat == Nat::Regional;
+    let gateways = if regional { net.zones.len() } else { net.nat_zones().len() };
+    let zonal = ("NAT gateway", "NAT gateways");
+    let names = if regional { ("zone of a regional NAT gateway", "zones of a regional NAT gateway") } else { zonal };
+    bill.add("ecs-net", gateways, names, hourly(prices.nat_gateway_hour));
     let addresses = ("public IPv4 address of a NAT gateway", "public IPv4 addresses of NAT gateways");
     bill.add("ecs-net", gateways, addresses, hourly(Some(TABLE.everywhere.public_ipv4_hour)));
     // An interface endpoint is paid for in each of its zones.
@@ -188,7 +192,7 @@ fn alarms(bill: &mut Bill, stack: &Stack) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stack::{Autoscaling, Deployment, Nat, Strategy};
+    use crate::stack::{Autoscaling, Deployment, Strategy};
 
     fn whats(stack: &Stack) -> Vec<String> {
         estimate(stack, "us-east-1").items.into_iter().map(|item| item.what).collect()
