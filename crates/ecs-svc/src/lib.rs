@@ -22,6 +22,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use aws_sdk_ecs::Client;
+use ecs_aws::log_group::LogGroup;
 use ecs_aws::{Api, Session};
 use ecs_core::id::{ClusterArn, LoadBalancerArn, TargetGroupArn, TaskDefinitionArn};
 use ecs_core::member::{self, Alb, Db, Ecr, Egress, Iam, Member as _, Net, Sg, SvcService};

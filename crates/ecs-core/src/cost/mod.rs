@@ -124,6 +124,10 @@ fn hourly(price: Option<f64>) -> Option<f64> {
 
 fn network(bill: &mut Bill, stack: &Stack, prices: &Prices) {
     let net = &stack.net;
+    // What somebody else has made, somebody else pays.
+    if net.vpc_id.is_some() {
+        return;
+    }
     // A regional one is paid for in each zone that it serves.
     let regional = net.nat == Nat::Regional;
     let gateways = if regional { net.zones.len() } else { net.nat_zones().len() };
@@ -133,7 +137,7 @@ fn network(bill: &mut Bill, stack: &Stack, prices: &Prices) {
     let addresses = ("public IPv4 address of a NAT gateway", "public IPv4 addresses of NAT gateways");
     bill.add("ecs-net", gateways, addresses, hourly(Some(TABLE.everywhere.public_ipv4_hour)));
     // An interface endpoint is paid for in each of its zones.
-    let endpoints = net.interface_endpoints.len() * net.zones.len();
+    let endpoints = stack.interface_endpoints().len() * net.zones.len();
     let interfaces = ("interface endpoint in a zone", "interface endpoints, counted in each zone");
     bill.add("ecs-net", endpoints, interfaces, hourly(prices.interface_endpoint_hour));
 }
