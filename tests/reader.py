@@ -339,6 +339,11 @@ class Account:
         return [acl for acl in self._in_vpcs("describe_network_acls", "NetworkAcls") if not acl["IsDefault"]]
 
     @cached_property
+    def flow_logs(self) -> list[Json]:
+        """All flow logs."""
+        return self.all("ec2", "describe_flow_logs", "FlowLogs")
+
+    @cached_property
     def vpc_endpoints(self) -> list[Json]:
         """The VPC endpoints that are not `deleted`."""
         endpoints = self._in_vpcs("describe_vpc_endpoints", "VpcEndpoints")
@@ -1348,6 +1353,15 @@ def inventory_network(account: Account) -> Json:
             }
             for item in account.network_acls
         ],
+        "flow_logs": [
+            picked(item, "TrafficType", "LogDestinationType", "LogGroupName", "LogDestination", "FlowLogStatus")
+            | {
+                "of": account.name(item["ResourceId"]),
+                "role": account.name(item.get("DeliverLogsPermissionArn")),
+                "tags": tag_map(item.get("Tags")),
+            }
+            for item in account.flow_logs
+        ],
         "vpc_endpoints": [
             picked(item, "VpcEndpointType", "ServiceName", "State", "PrivateDnsEnabled")
             | {
@@ -1793,6 +1807,7 @@ def tagged_resources(account: Account) -> Iterator[tuple[str, str, Tags]]:
     lists: tuple[tuple[str, list[Json], str, str], ...] = (
         ("NAT gateway", account.nat_gateways, "NatGatewayId", "Tags"),
         ("VPC endpoint", account.vpc_endpoints, "VpcEndpointId", "Tags"),
+        ("flow log", account.flow_logs, "FlowLogId", "Tags"),
         ("role", account.roles, "Arn", "Tags"),
         ("repository", account.repositories, "repositoryArn", "Tags"),
         ("DB subnet group", account.db_subnet_groups, "DBSubnetGroupArn", "Tags"),

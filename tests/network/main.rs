@@ -2,6 +2,8 @@
 
 mod acl;
 mod endpoints;
+mod flow_logs;
+mod given;
 mod modes;
 mod tiers;
 mod zones;

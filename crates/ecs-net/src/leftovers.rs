@@ -42,9 +42,9 @@ pub async fn ensure(
         if !may_have_endpoints(run, ec2, stack, (vpc, &lists.tables)).await? {
             return Ok(());
         }
-        let wanted = services(stack).map(|service| vpc_endpoint::identity(stack, service).name).collect();
+        let wanted = services(stack).iter().map(|service| vpc_endpoint::identity(stack, service).name).collect();
         former(Kind::VpcEndpoint, vec![vpc_endpoint::identity(stack, "").name], wanted).await?;
-        let (starts, wanted) = alone(security_group::identity(stack), !stack.net.interface_endpoints.is_empty());
+        let (starts, wanted) = alone(security_group::identity(stack), !stack.interface_endpoints().is_empty());
         former(Kind::SecurityGroup, starts, wanted).await
     };
     let acl = async {

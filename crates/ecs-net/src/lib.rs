@@ -4,7 +4,10 @@ mod claim;
 mod ec2;
 mod elastic_ip;
 mod endpoints;
+mod flow_log;
+mod flow_log_role;
 mod former;
+pub mod given;
 mod internet_gateway;
 mod leftovers;
 mod nat_gateway;
@@ -74,6 +77,10 @@ impl Tool for Net {
         let ec2 = session.api(Client::new);
         if !run.destroys() {
             check::warnings(stack).iter().for_each(|warning| run.console().warn(warning));
+        }
+        // A destroy looks for what the stack made before the file named another network, and finds nothing else.
+        if let Some(vpc) = stack.net.vpc_id.as_deref().filter(|_| !run.destroys()) {
+            return given::layer(run, &ec2, stack, vpc).await;
         }
         let address_list = Rc::new(Listing::default());
         let stack = &zones::resolve(run, &ec2, stack, &address_list).await?;
@@ -147,7 +154,7 @@ impl Tool for Net {
         let (endpoint_list, group_list) = (vpc_endpoint::listing(&vpc), security_group::listing(&vpc));
         let endpoints = async {
             let lists = (&table_list, &subnet_list);
-            let own = if vpc.is_new() || vpc.id.is_planned() || services(stack).next().is_none() {
+            let own = if vpc.is_new() || vpc.id.is_planned() || services(stack).is_empty() {
                 Rc::default()
             } else {
                 Rc::new(leftovers::own(&ec2, stack, &vpc.id, lists).await?)
@@ -167,15 +174,23 @@ impl Tool for Net {
             let subnets = subnets.iter().zip(&subnet_ids).map(|(plan, live)| (&live.id, plan.name.as_str(), plan.tier));
             network_acl::ensure(run, &ec2, (stack, &vpc, &acl_list), subnets).await
         };
-        let (internet, associations, acl, nat_gateways, endpoints) = join!(
+        let clients = flow_log::Clients::new(session, &ec2);
+        let flow_log = async {
+            if run.destroys() {
+                return flow_log::look(run, &clients, (stack, &vpc)).await;
+            }
+            flow_log::ensure(run, &clients, (stack, &vpc)).await
+        };
+        let (internet, associations, flow_log, acl, nat_gateways, endpoints) = join!(
             run.ensure(&ec2, Route::new(&public_table, Target::InternetGateway((*gateway).clone()))),
             join_all(associations),
+            flow_log,
             acl,
             ways_out.ensure(nat_zones, &public, &addresses),
             endpoints,
         );
-        let (_, _, _, nat_gateway_ids, vpc_endpoint_ids) =
-            (internet, associations.all(), acl, nat_gateways, endpoints).all()?;
+        let (_, _, _, _, nat_gateway_ids, vpc_endpoint_ids) =
+            (internet, associations.all(), flow_log, acl, nat_gateways, endpoints).all()?;
         if run.destroys() {
             return Ok(());
         }

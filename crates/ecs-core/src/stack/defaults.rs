@@ -65,6 +65,10 @@ impl Default for Stack {
 impl Default for NetConfig {
     fn default() -> Self {
         Self {
+            vpc_id: None,
+            public_subnet_ids: Vec::new(),
+            private_subnet_ids: Vec::new(),
+            database_subnet_ids: Vec::new(),
             vpc_name: None,
             cidr: Ipv4Net::new_assert([10, 0, 0, 0].into(), 16),
             zones: Zones::Named(vec!["a".to_owned(), "b".to_owned()]),
@@ -76,6 +80,7 @@ impl Default for NetConfig {
             gateway_endpoints: Vec::new(),
             interface_endpoints: Vec::new(),
             network_acl: None,
+            flow_logs: None,
         }
     }
 }

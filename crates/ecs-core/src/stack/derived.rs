@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Alarms, CheckCommand, Github, HealthCheck, Parameter, ParameterLayer, Service, Stack, Strategy};
+use super::{
+    Alarms, CheckCommand, GatewayService, Github, HealthCheck, Parameter, ParameterLayer, Service, Stack, Strategy,
+};
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -207,6 +209,29 @@ impl Stack {
             needed.push(("secretsmanager", "to read secrets"));
         }
         needed
+    }
+
+    /// Returns the services that the private subnets reach by network interfaces: those that the file lists, or without a
+    /// NAT gateway those that the stack uses.
+    pub fn interface_endpoints(&self) -> Vec<String> {
+        if !self.net.derives_endpoints() {
+            return self.net.interface_endpoints.clone();
+        }
+        let mut used: Vec<&str> = self.needed_endpoints().into_iter().map(|(service, _)| service).collect();
+        // ECS Exec: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/vpc-endpoints.html>
+        if self.services.values().any(|service| service.exec == Some(true)) {
+            used.push("ssmmessages");
+        }
+        used.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Returns the services that the private and the database subnets reach by routes, likewise.
+    pub fn gateway_endpoints(&self) -> Vec<GatewayService> {
+        if !self.net.derives_endpoints() {
+            return self.net.gateway_endpoints.clone();
+        }
+        // What else the stack's own tasks use, and what has a gateway endpoint, is added here.
+        vec![GatewayService::S3]
     }
 
     /// Says whether a service reads something that only exists once the database does.

@@ -4,7 +4,7 @@ use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{NetworkAclConfig, Tier, schema};
+use super::{FlowLogsConfig, NetworkAclConfig, Tier, schema};
 
 /// Zones whose computed ranges stand tier by tier.
 const PAIR: usize = 2;
@@ -13,6 +13,18 @@ const PAIR: usize = 2;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NetConfig {
+    /// VPC that somebody else has made, `vpc-…`; with the ids of its subnets, and no other keys of this table
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vpc_id: Option<String>,
+    /// Its public subnets, in two zones or more
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub public_subnet_ids: Vec<String>,
+    /// Its private subnets, in two zones or more, with a way out
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub private_subnet_ids: Vec<String>,
+    /// Its subnets for a database, in two zones or more (default: the private ones)
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub database_subnet_ids: Vec<String>,
     /// Name of the VPC (default: the stack's name and `-vpc`)
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vpc_name: Option<String>,
@@ -37,7 +49,8 @@ pub struct NetConfig {
     pub database_cidrs: Option<Vec<Ipv4Net>>,
     /// NAT gateways, the way out of the private subnets
     pub nat: Nat,
-    /// Services that the private and the database subnets reach by a route, which costs nothing
+    /// Services that the private and the database subnets reach by a route, which costs nothing (with `nat = "none"` and
+    /// neither list: what the stack uses)
     pub gateway_endpoints: Vec<GatewayService>,
     /// Services that the private subnets reach by a network interface in each: `ecr.api`, or a full name such as
     /// `com.amazonaws.us-east-1.ecr.api`
@@ -45,6 +58,9 @@ pub struct NetConfig {
     /// Network ACL of the subnets (default: the VPC's own, which lets everything through)
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_acl: Option<NetworkAclConfig>,
+    /// Flow logs of the VPC (default: none)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow_logs: Option<FlowLogsConfig>,
 }
 
 /// Chooses the availability zones.
@@ -148,6 +164,21 @@ impl NetConfig {
         };
         let database = if self.database_subnets { of_tier(Tier::Database, 2) } else { Vec::new() };
         [of_tier(Tier::Public, 0), of_tier(Tier::Private, 1), database]
+    }
+
+    /// Returns the ids of a tier's subnets that somebody else has made.
+    pub fn given_ids(&self, tier: Tier) -> &[String] {
+        match tier {
+            Tier::Public => &self.public_subnet_ids,
+            Tier::Private => &self.private_subnet_ids,
+            Tier::Database => &self.database_subnet_ids,
+        }
+    }
+
+    /// Says whether the endpoints follow from what the stack uses: there is no NAT gateway, and the file lists none.
+    pub fn derives_endpoints(&self) -> bool {
+        let listed = !self.gateway_endpoints.is_empty() || !self.interface_endpoints.is_empty();
+        self.nat == Nat::None && !listed
     }
 
     /// Returns the ranges of a tier's subnets that the file gives.

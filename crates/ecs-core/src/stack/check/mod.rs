@@ -3,6 +3,7 @@
 mod containers;
 mod database;
 mod load_balancer;
+mod given;
 mod names;
 mod network;
 mod network_acl;
@@ -77,6 +78,7 @@ pub fn check(stack: &Stack, region: Option<&str>) -> Vec<Mistake> {
     network_acl::check(stack, &mut found);
     security_groups::check(stack, &mut found);
     load_balancer::check(stack, region, &mut found);
+    given::check(stack, &mut found);
     database::check(stack, &mut found);
     parameters::check(stack, region, &mut found);
     services::check(stack, &mut found);

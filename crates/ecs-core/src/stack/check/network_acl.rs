@@ -138,7 +138,7 @@ fn crossings(stack: &Stack, acl: &NetworkAclConfig) -> Vec<Crossing> {
         let server = if stack.net.database_subnets { Tier::Database } else { Tier::Private };
         between(Tier::Private, server, stack.db.port, "connections to the database", "the database's answers");
     }
-    if !stack.net.interface_endpoints.is_empty() {
+    if !stack.interface_endpoints().is_empty() {
         between(Tier::Private, Tier::Private, 443, "requests to the endpoints", "the endpoints' answers");
     }
     let listens = if stack.alb.certificate_arn.is_some() { &[80, 443][..] } else { &[80] };
@@ -147,7 +147,7 @@ fn crossings(stack: &Stack, acl: &NetworkAclConfig) -> Vec<Crossing> {
         add(Tier::Public, false, (*port, *port), sources.clone(), "requests to the load balancer");
         add(Tier::Public, true, EPHEMERAL, sources, "the load balancer's answers");
     }
-    if stack.net.nat != Nat::None || !stack.net.gateway_endpoints.is_empty() {
+    if stack.net.nat != Nat::None || !stack.gateway_endpoints().is_empty() {
         add(Tier::Private, true, (443, 443), everywhere(), "the tasks' requests to AWS");
         add(Tier::Private, false, EPHEMERAL, everywhere(), "the answers to the tasks' requests");
     }

@@ -76,11 +76,30 @@ fn every_mistake_says_where_what_and_what_to_do() {
             ],
         ),
         (json!({"net": {"nat": "single", "database_subnets": true}}), &[]),
+        (json!({"net": {"nat": "none"}}), &[]),
         (
-            json!({"net": {"nat": "none"}}),
+            json!({"net": {"nat": "none", "gateway_endpoints": ["dynamodb"]}}),
             &[
                 "net.nat: without a NAT gateway tasks have no way to pull images, to write logs, to read parameters (add `ecr.api`, `ecr.dkr`, `logs` and `ssm` to `interface_endpoints` and `s3` to `gateway_endpoints`)",
             ],
+        ),
+        (
+            json!({"net": {"vpc_id": "vpc-01234567", "public_subnet_ids": ["subnet-01234567", "subnet-01234568"], "private_subnet_ids": ["subnet-01234569", "subnet-0123456a"]}}),
+            &[],
+        ),
+        (
+            json!({"net": {"vpc_id": "vpc-1", "public_subnet_ids": ["subnet-0123456789abcdef0"], "private_subnet_ids": ["subnet-0123456789abcdef0", "subnet-01234567"], "nat": "single", "cidr": "10.1.0.0/16"}}),
+            &[
+                "net.vpc_id: `vpc-1` is not the id of a VPC",
+                "net.public_subnet_ids: two public subnets or more are needed, in two zones, found 1",
+                "net.private_subnet_ids.0: `subnet-0123456789abcdef0` is one of the public subnets already",
+                "net.cidr: `cidr` is for a VPC that ecs-net makes, and `vpc_id` names one that there is (leave out `cidr`, or `vpc_id` and the subnets' ids)",
+                "net.nat: `nat` is for a VPC that ecs-net makes, and `vpc_id` names one that there is (leave out `nat`, or `vpc_id` and the subnets' ids)",
+            ],
+        ),
+        (
+            json!({"net": {"private_subnet_ids": ["subnet-01234567", "subnet-01234568"]}}),
+            &["net.private_subnet_ids: subnets of a VPC that is not named (`vpc_id` names it)"],
         ),
         (
             json!({"net": {"nat": "none", "interface_endpoints": ["ecr.api", "com.amazonaws.us-east-1.ecr.dkr", "logs", "ssm"]}}),
