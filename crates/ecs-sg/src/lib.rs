@@ -99,12 +99,9 @@ impl Tool for Sg {
         if run.destroys() {
             return destroy(run, &ec2, stack, &net, &list).await;
         }
-        // What ecs-net has made, or looked at, needs no second look: it knows the ranges too.
-        let private = if net.private_cidrs.is_empty() {
-            network::check(&ec2, &net, stack).await?
-        } else {
-            net.private_cidrs.clone()
-        };
+        // What this stack's ecs-net made needs no second look: it made the subnets in this VPC, with their routes.
+        let ours = net.stack.as_ref() == Some(&stack.name) && !net.private_cidrs.is_empty();
+        let private = if ours { net.private_cidrs.clone() } else { network::check(&ec2, &net, stack).await? };
 
         // All groups first, then the rules that refer to them: so a cycle of references cannot block the way up.
         let (alb, tasks, db) = join!(

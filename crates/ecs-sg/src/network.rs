@@ -16,15 +16,13 @@ pub async fn check(ec2: &Ec2, net: &Net, stack: &Stack) -> Result<Vec<String>> {
     if net.vpc_id.is_planned() || net.private_subnet_ids.iter().any(|id| id.is_planned()) {
         return Ok(Vec::new());
     }
-    let facts = given::look(ec2, net).await;
-    let facts = facts.map_err(|error| error.doing("checking the document's member `net`"))?;
+    let facts = given::look(ec2, net).await.map_err(|error| error.doing("checking the document's member `net`"))?;
     let wrong = facts.wrong(net, stack);
-    if wrong.is_empty() {
-        let private =
-            facts.subnets.iter().filter(|subnet| net.private_subnet_ids.iter().any(|id| id.as_str() == subnet.id));
-        Ok(private.map(|subnet| subnet.cidr.clone()).collect())
-    } else {
-        Err(Error::usage(format!("the document's member `net` does not fit: {}", wrong.join("; ")))
-            .hint("correct its ids, or let ecs-net make a network"))
+    if !wrong.is_empty() {
+        return Err(Error::usage(format!("the document's member `net` does not fit: {}", wrong.join("; ")))
+            .hint("correct its ids, or let ecs-net make a network"));
     }
+    let private =
+        net.private_subnet_ids.iter().filter_map(|id| facts.subnets.iter().find(|subnet| subnet.id == id.as_str()));
+    Ok(private.map(|subnet| subnet.cidr.clone()).collect())
 }
