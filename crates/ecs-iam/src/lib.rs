@@ -135,7 +135,7 @@ impl Tool for Iam {
             run.ensure(&iam, execution.for_execution(stack)),
             join_all(task_roles.iter().map(|(name, (key, service))| {
                 let role = Role::new(stack, name, &format!("Task role for {key} application"));
-                run.ensure(&iam, role.for_tasks((key, service)))
+                run.ensure(&iam, role.for_tasks(stack, (key, service)))
             })),
             infrastructure,
             deploy(run, &iam, stack),

@@ -23,7 +23,9 @@ use crate::recorder::{Call, Recorder};
 use crate::upstream::Upstream;
 use crate::weather::broken::{self, Body, Broken};
 use crate::weather::{Go, Harm, Holds, Sky, Weather, When};
-use crate::{application_autoscaling, cloudwatch, ec2, ecr, elasticloadbalancing, iam, logs, model, rds, ssm, sts};
+use crate::{
+    application_autoscaling, cloudwatch, dynamodb, ec2, ecr, elasticloadbalancing, iam, logs, model, rds, ssm, sts,
+};
 
 /// Control paths, for tests in other languages than Rust.
 const CONTROL: &str = "/_ecs-local/";
@@ -43,6 +45,7 @@ pub(crate) struct Proxy {
     pub(crate) newborn: Newborn,
     pub(crate) elasticloadbalancing: elasticloadbalancing::State,
     pub(crate) rds: rds::State,
+    pub(crate) dynamodb: dynamodb::State,
     pub(crate) iam: iam::State,
     /// Held while moto loads: a reset in the middle fails.
     warming: Mutex<()>,
@@ -72,6 +75,7 @@ impl Proxy {
             newborn,
             elasticloadbalancing: elasticloadbalancing::State::default(),
             rds: rds::State::default(),
+            dynamodb: dynamodb::State::default(),
             iam: iam::State::default(),
             warming: Mutex::new(()),
             served: AtomicU64::new(0),
@@ -127,6 +131,7 @@ impl Proxy {
         self.newborn.clear();
         self.elasticloadbalancing.clear();
         self.rds.clear();
+        self.dynamodb.clear();
         self.iam.clear();
         Ok(())
     }
@@ -224,6 +229,7 @@ impl Proxy {
                 ec2::owners_changed(self, request).await;
                 answer
             }
+            "dynamodb" => dynamodb::answer(self, request).await,
             "ec2" => ec2::answer(self, request).await,
             "ecr" => ecr::answer(self, request).await,
             // Whoever asks, and however it is signed.

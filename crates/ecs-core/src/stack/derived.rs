@@ -109,6 +109,17 @@ pub fn endpoint_service(service: &str, region: &str) -> String {
     if full { service.to_owned() } else { format!("com.amazonaws.{region}.{service}") }
 }
 
+/// Returns the partition of AWS that a region belongs to, as ARNs name it.
+pub fn partition(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "aws-cn"
+    } else if region.starts_with("us-gov-") {
+        "aws-us-gov"
+    } else {
+        "aws"
+    }
+}
+
 impl Stack {
     /// Returns the VPC's name.
     pub fn vpc_name(&self) -> String {
@@ -205,7 +216,8 @@ impl Stack {
     /// Says whether a service reads something that only exists once the database does.
     pub fn needs_database(&self, service: &Service) -> bool {
         service.secret_sources().any(|source| {
-            source.contains("${db.") || self.parameters.get(source).is_some_and(|p| p.layer() == ParameterLayer::Db)
+            source.contains("${db.")
+                || self.parameters.get(source).is_some_and(|parameter| parameter.template().contains("${db."))
         })
     }
 }

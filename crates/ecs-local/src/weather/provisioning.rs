@@ -29,6 +29,21 @@ pub struct Provisioning {
     /// A database, from `deleting` to not found; a final snapshot takes the better part of it.
     #[serde(with = "humantime_serde")]
     pub database_deletion: Duration,
+    /// A DynamoDB table, from `CREATING` to `ACTIVE`: usually a few seconds.
+    #[serde(with = "humantime_serde")]
+    pub table: Duration,
+    /// A change of a table, from `UPDATING` to `ACTIVE`.
+    #[serde(with = "humantime_serde")]
+    pub table_change: Duration,
+    /// A new index of a table, from `CREATING` to `ACTIVE`: usually 5 min, even where there is nothing to fill it with.
+    #[serde(with = "humantime_serde")]
+    pub table_index: Duration,
+    /// A table, from `DELETING` to not found.
+    #[serde(with = "humantime_serde")]
+    pub table_deletion: Duration,
+    /// A backup of a table, which cannot be deleted meanwhile.
+    #[serde(with = "humantime_serde")]
+    pub table_backup: Duration,
     /// The network interfaces of a load balancer or a database that is gone: usually 2 to 5 min.
     #[serde(with = "humantime_serde")]
     pub interfaces: Duration,
@@ -48,6 +63,11 @@ impl Default for Provisioning {
             database: seconds(420),
             database_change: seconds(120),
             database_deletion: seconds(180),
+            table: seconds(10),
+            table_change: seconds(10),
+            table_index: seconds(300),
+            table_deletion: seconds(10),
+            table_backup: seconds(5),
             interfaces: seconds(180),
             failures: Vec::new(),
         }

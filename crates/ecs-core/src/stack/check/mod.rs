@@ -7,6 +7,7 @@ mod network;
 mod parameters;
 mod policies;
 mod services;
+mod tables;
 
 use std::fmt::Write as _;
 
@@ -70,6 +71,7 @@ pub fn check(stack: &Stack, region: Option<&str>) -> Vec<Mistake> {
     names::check(stack, region, &mut found);
     network::check(stack, region, &mut found);
     database::check(stack, &mut found);
+    tables::check(stack, region, &mut found);
     parameters::check(stack, region, &mut found);
     services::check(stack, &mut found);
     policies::check(stack, &mut found);
