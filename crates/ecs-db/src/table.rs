@@ -361,7 +361,10 @@ mod tests {
         let key = aws_sdk_dynamodb::types::KeySchemaElement::builder().attribute_name("id");
         let key = key.key_type(aws_sdk_dynamodb::types::KeyType::Hash).build().expect("a key");
         let mode = aws_sdk_dynamodb::types::BillingModeSummary::builder().billing_mode(BillingMode::PayPerRequest);
-        let described = TableDescription::builder().key_schema(key).billing_mode_summary(mode.build()).build();
+        let id = aws_sdk_dynamodb::types::AttributeDefinition::builder().attribute_name("id");
+        let id = id.attribute_type(aws_sdk_dynamodb::types::ScalarAttributeType::S).build().expect("a definition");
+        let described = TableDescription::builder().key_schema(key).attribute_definitions(id);
+        let described = described.billing_mode_summary(mode.build()).build();
         let live = Live { described, recovery: true, made: false, ..table.planned() };
         assert_eq!(table.diff(&live), [difference::add_index("by-day")]);
         table.asked.borrow_mut().insert(difference::add_index("by-day").to_string());
