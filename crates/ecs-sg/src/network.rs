@@ -22,6 +22,7 @@ pub async fn check(ec2: &Ec2, net: &Net, stack: &Stack) -> Result<Vec<String>> {
         return Err(Error::usage(format!("the document's member `net` does not fit: {}", wrong.join("; ")))
             .hint("correct its ids, or let ecs-net make a network"));
     }
-    let private = net.private_subnet_ids.iter().filter_map(|id| facts.subnets.iter().find(|subnet| subnet.id == id.as_str()));
+    let private =
+        net.private_subnet_ids.iter().filter_map(|id| facts.subnets.iter().find(|subnet| subnet.id == id.as_str()));
     Ok(private.map(|subnet| subnet.cidr.clone()).collect())
 }

@@ -2,8 +2,8 @@
 
 mod containers;
 mod database;
-mod load_balancer;
 mod given;
+mod load_balancer;
 mod names;
 mod network;
 mod network_acl;
@@ -11,6 +11,7 @@ mod parameters;
 mod policies;
 mod security_groups;
 mod services;
+mod tables;
 
 use std::fmt::Write as _;
 
@@ -80,6 +81,7 @@ pub fn check(stack: &Stack, region: Option<&str>) -> Vec<Mistake> {
     load_balancer::check(stack, region, &mut found);
     given::check(stack, &mut found);
     database::check(stack, &mut found);
+    tables::check(stack, region, &mut found);
     parameters::check(stack, region, &mut found);
     services::check(stack, &mut found);
     policies::check(stack, &mut found);

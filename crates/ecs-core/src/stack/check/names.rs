@@ -164,7 +164,7 @@ pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
 /// Checks that the roles are different ones: IAM compares names without case (`CreateRole`, `RoleName`).
 fn roles(stack: &Stack, found: &mut Vec<Mistake>) {
     let infrastructure = Some(stack.iam.infrastructure_role.clone()).filter(|_| stack.shifts());
-    let names: [(&[&str], Option<String>); 3] = [
+    let names: [(&[&str], Option<String>); 4] = [
         (&["iam", "execution_role"], Some(stack.iam.execution_role.clone())),
         (&["iam", "infrastructure_role"], infrastructure),
         (&["iam", "github", "role"], stack.deploy_role()),

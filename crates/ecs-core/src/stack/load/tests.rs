@@ -70,10 +70,18 @@ fn the_tutorial_file_leaves_no_key_out() {
     while let Some(table) = tables.pop() {
         let map = all.pointer(&table).and_then(Value::as_object);
         tables.extend(map.into_iter().flatten().map(|(key, _)| child(&table, key)));
-        let inline =
-            ["/autoscaling", "/deployment", "/github", "/health_check", "/spot", "/sidecars/agent", "/depends_on"]
-                .iter()
-                .any(|inline| table.ends_with(inline));
+        let inline = [
+            "/autoscaling",
+            "/deployment",
+            "/github",
+            "/health_check",
+            "/spot",
+            "/sidecars/agent",
+            "/depends_on",
+            "/tables/orders",
+        ]
+        .iter()
+        .any(|inline| table.ends_with(inline));
         for key in shape::known_keys(&table).iter().filter(|_| map.is_some() && !inline) {
             // The backend has a path, and the frontend shows what is optional; an image takes the repository's place.
             let elsewhere = ["image", "path", "priority"].contains(&key.as_str());
