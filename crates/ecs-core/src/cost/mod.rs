@@ -125,6 +125,7 @@ fn hourly(price: Option<f64>) -> Option<f64> {
 
 fn network(bill: &mut Bill, stack: &Stack, prices: &Prices) {
     let net = &stack.net;
+    // What somebody else has made, somebody else pays.
     if net.vpc_id.is_some() {
         return;
     }

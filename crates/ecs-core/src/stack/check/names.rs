@@ -163,12 +163,14 @@ pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
 
 /// Checks that the roles are different ones: IAM compares names without case (`CreateRole`, `RoleName`).
 fn roles(stack: &Stack, found: &mut Vec<Mistake>) {
+    let flow_logs = stack.net.flow_logs.as_ref().filter(|flow_logs| flow_logs.bucket_arn.is_none());
+    let flow_logs = flow_logs.map(|flow_logs| flow_logs.role(stack));
     let infrastructure = Some(stack.iam.infrastructure_role.clone()).filter(|_| stack.shifts());
     let names: [(&[&str], Option<String>); 4] = [
         (&["iam", "execution_role"], Some(stack.iam.execution_role.clone())),
         (&["iam", "infrastructure_role"], infrastructure),
         (&["iam", "github", "role"], stack.deploy_role()),
-        (&["net", "flow_logs", "role"], stack.net.flow_logs.as_ref().map(|flow_logs| flow_logs.role(stack))),
+        (&["net", "flow_logs", "role"], flow_logs),
     ];
     let mut seen: BTreeMap<String, &[&str]> = BTreeMap::new();
     for (place, name) in names {
