@@ -28,6 +28,7 @@ mod proxy;
 mod rds;
 mod recorder;
 mod refusal;
+mod scheduler;
 mod ssm;
 mod sts;
 mod turn;

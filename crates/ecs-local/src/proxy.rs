@@ -23,7 +23,9 @@ use crate::recorder::{Call, Recorder};
 use crate::upstream::Upstream;
 use crate::weather::broken::{self, Body, Broken};
 use crate::weather::{Go, Harm, Holds, Sky, Weather, When};
-use crate::{application_autoscaling, cloudwatch, ec2, ecr, elasticloadbalancing, iam, logs, model, rds, ssm, sts};
+use crate::{
+    application_autoscaling, cloudwatch, ec2, ecr, elasticloadbalancing, iam, logs, model, rds, scheduler, ssm, sts,
+};
 
 /// Control paths, for tests in other languages than Rust.
 const CONTROL: &str = "/_ecs-local/";
@@ -235,6 +237,7 @@ impl Proxy {
             }
             "application-autoscaling" => application_autoscaling::answer(self, request).await,
             "logs" => logs::answer(self, request).await,
+            "scheduler" => scheduler::answer(self, request).await,
             "monitoring" => cloudwatch::answer(self, request).await,
             _ => self.upstream.forward(request).await,
         }

@@ -1,12 +1,15 @@
 //! What is wrong with a stack that is well-formed: everything that AWS would refuse later, as far as the file tells.
 
+mod alarms;
 mod containers;
 mod database;
 mod names;
 mod network;
 mod parameters;
 mod policies;
+mod schedules;
 mod services;
+mod times;
 
 use std::fmt::Write as _;
 
@@ -74,6 +77,8 @@ pub fn check(stack: &Stack, region: Option<&str>) -> Vec<Mistake> {
     services::check(stack, &mut found);
     policies::check(stack, &mut found);
     containers::check(stack, &mut found);
+    alarms::check(stack, region, &mut found);
+    schedules::check(stack, &mut found);
     found
 }
 
