@@ -95,11 +95,14 @@ impl Others {
     }
 
     fn new(stack: &Stack, listings: &Rc<Listings>, scope: Scope) -> Self {
-        let https = stack.alb.certificate_arn.is_some();
+        let mut ports = BTreeSet::from([i32::from(stack.alb_port())]);
+        if stack.alb.redirect {
+            ports.insert(80);
+        }
         Self {
             identity: Identity::new(&stack.name, LAYER, &stack.alb.name),
             groups: stack.services.iter().map(|(key, service)| service.target_group(key)).collect(),
-            ports: if https { BTreeSet::from([80, 443]) } else { BTreeSet::from([80]) },
+            ports,
             listings: Rc::clone(listings),
             scope,
         }

@@ -6,7 +6,6 @@ mod ecs;
 mod evidence;
 mod form;
 mod former;
-mod log_group;
 mod policy;
 mod revisions;
 mod rollout;
@@ -41,7 +40,6 @@ use crate::alarm::{Alarm, Alarms, Watched};
 use crate::cluster::Cluster;
 use crate::form::Form;
 use crate::former::{Clients, Former};
-use crate::log_group::LogGroup;
 use crate::scalable_target::ScalableTarget;
 use crate::scaling_policy::{Metric, ScalingPolicy};
 use crate::schedule::Schedule;
@@ -149,7 +147,9 @@ impl Layer<'_> {
             }
             run.ready(&self.ecs, &cluster).await
         };
-        let groups = names.iter().map(|name| run.ensure(&self.logs, LogGroup::new(stack, name)));
+        let days = stack.cluster.log_retention_days;
+        let group = |name: &String| LogGroup::new(Identity::new(&stack.name, LAYER, name), days);
+        let groups = names.iter().map(|name| run.ensure(&self.logs, group(name)));
         let (cluster, groups) = join!(cluster, join_all(groups));
         let (cluster, _) = (cluster, groups.all()).all()?;
         Ok(cluster.arn)

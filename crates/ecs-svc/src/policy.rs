@@ -164,7 +164,7 @@ mod tests {
             include_str!("ecs.rs"),
             include_str!("../../ecs-aws/src/deployment/mod.rs"),
             include_str!("former.rs"),
-            include_str!("log_group.rs"),
+            include_str!("../../ecs-aws/src/log_group.rs"),
             include_str!("revisions.rs"),
             include_str!("scalable_target.rs"),
             include_str!("scaling_policy.rs"),

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Alarms, AlarmsConfig, AlbConfig, Architecture, ClusterConfig, ContainerInsights, DbConfig, EcrConfig, IamConfig,
-    Nat, NetConfig, Parameter, PasswordStore, Service, ServiceAlarms, SgConfig, Spot, Stack, TagMutability,
-    TypedParameter,
+    Alarms, AlarmsConfig, AlbConfig, AlbEgress, Architecture, ClusterConfig, ContainerInsights, DbConfig, EcrConfig,
+    IamConfig, Nat, NetConfig, Parameter, PasswordStore, Service, ServiceAlarms, SgConfig, Spot, Stack, TagMutability,
+    TypedParameter, Zones,
 };
 use ipnet::Ipv4Net;
 
@@ -68,9 +68,13 @@ impl Default for Stack {
 impl Default for NetConfig {
     fn default() -> Self {
         Self {
+            vpc_id: None,
+            public_subnet_ids: Vec::new(),
+            private_subnet_ids: Vec::new(),
+            database_subnet_ids: Vec::new(),
             vpc_name: None,
             cidr: Ipv4Net::new_assert([10, 0, 0, 0].into(), 16),
-            zones: vec!["a".to_owned(), "b".to_owned()],
+            zones: Zones::Named(vec!["a".to_owned(), "b".to_owned()]),
             public_cidrs: None,
             private_cidrs: None,
             database_subnets: false,
@@ -78,6 +82,8 @@ impl Default for NetConfig {
             nat: Nat::PerZone,
             gateway_endpoints: Vec::new(),
             interface_endpoints: Vec::new(),
+            network_acl: None,
+            flow_logs: None,
         }
     }
 }
@@ -92,6 +98,12 @@ impl Default for SgConfig {
             db_name: "RDS-SG".to_owned(),
             db_description: "Security group for RDS database".to_owned(),
             alb_sources: vec![Ipv4Net::default()],
+            alb_ports: vec![80, 443],
+            alb_egress: AlbEgress::Anywhere,
+            alb_security_group_id: None,
+            tasks_security_group_id: None,
+            db_security_group_id: None,
+            rules: Vec::new(),
         }
     }
 }
@@ -145,7 +157,16 @@ impl Default for DbConfig {
 
 impl Default for AlbConfig {
     fn default() -> Self {
-        Self { name: "ecs-alb".to_owned(), certificate_arn: None }
+        Self {
+            name: "ecs-alb".to_owned(),
+            certificate_arn: None,
+            certificate_arns: Vec::new(),
+            certificate: None,
+            ssl_policy: None,
+            redirect: true,
+            domain: None,
+            zone: None,
+        }
     }
 }
 

@@ -73,6 +73,13 @@ pub(crate) async fn scheduler_refusal(proxy: &Proxy, request: &Request) -> Optio
     Some(Answer::refuse(request, StatusCode::BAD_REQUEST, "ValidationException", message))
 }
 
+/// Whether a service can assume a role: it is there, and not too new.
+pub(crate) async fn can_be_assumed(proxy: &Proxy, arn: &str) -> bool {
+    let form = [("Action", "GetRole"), ("RoleName", name(arn))];
+    let found = proxy.upstream.query("iam", "us-east-1", super::VERSION, &form).await;
+    found.status.is_success() && !role::is_unsettled(proxy, name(arn))
+}
+
 /// The ARN of a role that a call passes, and that nobody is allowed to pass.
 ///
 /// A task definition passes its roles, and so does a task that is run, with those of its overrides in their place; a
