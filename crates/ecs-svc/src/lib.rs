@@ -171,7 +171,10 @@ impl Layer<'_> {
                 return Ok(());
             }
             let groups = former::log_groups(&self.logs, stack).await?;
-            let found = groups.iter().map(|name| run.ensure(&self.logs, LogGroup::new(stack, name)));
+            let days = stack.cluster.log_retention_days;
+            let found = groups
+                .iter()
+                .map(|name| run.ensure(&self.logs, LogGroup::new(Identity::new(&stack.name, LAYER, name), days)));
             join_all(found).await.all().map(drop)
         };
         let (former, groups) = join!(former, groups);
