@@ -508,6 +508,24 @@ class Account:
 
     # Elastic Load Balancing
 
+    @cached_property
+    def schedule_groups(self) -> list[Json]:
+        """Schedule groups that somebody has made, with tags."""
+        groups = self.all("scheduler", "list_schedule_groups", "ScheduleGroups")
+        return [
+            group | {"Tags": self.call("scheduler", "list_tags_for_resource", ResourceArn=group["Arn"])["Tags"]}
+            for group in groups
+            if group["Name"] != "default"
+        ]
+
+    @cached_property
+    def schedules(self) -> list[Json]:
+        """Schedules, in full."""
+        return [
+            self.call("scheduler", "get_schedule", GroupName=item["GroupName"], Name=item["Name"])
+            for item in self.all("scheduler", "list_schedules", "Schedules")
+        ]
+
     def _with_load_balancing_tags(self, items: list[Json], key: str) -> list[Json]:
         tags: dict[str, list[Json]] = {}
         for arns in chunks([item[key] for item in items], 20):
@@ -1710,9 +1728,19 @@ def inventory_services(account: Account) -> Json:
             picked(item, "ResourceId", "ScalableDimension", "MinCapacity", "MaxCapacity")
             for item in scalable_targets(account)
         ],
+        "scheduled_actions": [
+            picked(item, "ResourceId", "ScheduledActionName", "Schedule", "Timezone", "ScalableTargetAction")
+            for item in account.all(
+                "application-autoscaling", "describe_scheduled_actions", "ScheduledActions", ServiceNamespace="ecs"
+            )
+        ],
+        "schedule_groups": [
+            picked(item, "Name", "State") | {"tags": tag_map(item["Tags"])} for item in account.schedule_groups
+        ],
+        "schedules": [inventory_schedule(account, item) for item in account.schedules],
         "alarms": [
             picked(item, "AlarmName", "MetricName", "Namespace", "Threshold", "EvaluationPeriods", "Period", "Statistic")
-            | picked(item, "DatapointsToAlarm", "ComparisonOperator", "TreatMissingData", "AlarmActions")
+            | picked(item, "DatapointsToAlarm", "ComparisonOperator", "TreatMissingData", "AlarmActions", "OKActions")
             | {
                 "dimensions": watched(item.get("Dimensions")),
                 "metrics": [
@@ -1726,6 +1754,22 @@ def inventory_services(account: Account) -> Json:
             for item in account.alarms
         ],
     }
+
+
+def inventory_schedule(account: Account, item: Json) -> Json:
+    """One schedule."""
+    target = item["Target"]
+    parameters = target["EcsParameters"]
+    network = dig(parameters, "NetworkConfiguration.awsvpcConfiguration") or {}
+    return picked(item, "Name", "GroupName", "ScheduleExpression", "ScheduleExpressionTimezone", "State") | {
+        "cluster": target["Arn"].split("/")[-1],
+        "role": account.name(target["RoleArn"]),
+        "input": target.get("Input"),
+        "retries": target.get("RetryPolicy"),
+        "task_definition": parameters["TaskDefinitionArn"].split("/")[-1],
+        "subnets": account.named(network.get("Subnets")),
+        "security_groups": account.named(network.get("SecurityGroups")),
+    } | picked(parameters, "LaunchType", "PropagateTags", "EnableECSManagedTags")
 
 
 def watched(dimensions: Iterable[Json] | None) -> Tags:
@@ -1877,6 +1921,7 @@ def tagged_resources(account: Account) -> Iterator[tuple[str, str, Tags]]:
         ("task", account.tasks, "taskArn", "tags"),
         ("task definition", account.task_definitions, "taskDefinitionArn", "tags"),
         ("alarm", account.alarms, "AlarmArn", "Tags"),
+        ("schedule group", account.schedule_groups, "Arn", "Tags"),
     )
     for kind, items, identifier, member in lists:
         for item in items:

@@ -95,6 +95,9 @@ pub struct Iam {
     /// Role with which ECS shifts traffic, when a service's strategy does
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub infrastructure_role_arn: Option<RoleArn>,
+    /// Role with which EventBridge Scheduler runs tasks, when the stack file has schedules
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduler_role_arn: Option<RoleArn>,
     /// Role with which CI deploys
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deploy_role_arn: Option<RoleArn>,
@@ -247,6 +250,7 @@ impl Member for Iam {
             execution_role_arn: RoleArn::planned("unknown"),
             task_role_arns: BTreeMap::new(),
             infrastructure_role_arn: None,
+            scheduler_role_arn: None,
             deploy_role_arn: None,
             new: false,
         }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::deploy_access::DeployAccess;
 use crate::document::Grants;
+use crate::scheduler_access::SchedulerAccess;
 use crate::secret_access::SecretAccess;
 use crate::task_access::TaskAccess;
 use crate::{IamApi, LAYER, oidc_provider};
@@ -30,6 +31,10 @@ const INFRASTRUCTURE_DESCRIPTION: &str = "Role for ECS itself - allows shifting 
 /// Tag of a task role that has an inline policy, with the policy's name: a run looks for one where there is none any more
 /// in the stack file, and asks IAM nothing of all other task roles.
 const POLICY_TAG: &str = "ecs-pipe:policy";
+/// Description of the role with which EventBridge Scheduler runs tasks.
+const SCHEDULER_DESCRIPTION: &str = "Role for EventBridge Scheduler - allows running scheduled tasks";
+/// Name of that role's inline policy.
+const SCHEDULER_POLICY: &str = "RunScheduledTasks";
 /// Name of the deploy role's inline policy.
 const DEPLOY_POLICY: &str = "Deploy";
 
@@ -66,6 +71,7 @@ struct Inline {
 enum Access {
     Secrets(SecretAccess),
     Deployments(Box<DeployAccess>),
+    Schedules(Box<SchedulerAccess>),
     /// What a task may do: all that the stack file says
     Task(TaskAccess),
 }
@@ -76,6 +82,7 @@ impl Access {
         match self {
             Access::Secrets(access) => access.document(role),
             Access::Deployments(access) => Some(access.document(role)),
+            Access::Schedules(access) => Some(access.document(role)),
             Access::Task(access) => access.document(role),
         }
     }
@@ -132,6 +139,14 @@ impl Role {
         Self { trust: trust_in("ecs.amazonaws.com"), managed: Some(INFRASTRUCTURE_POLICY), ..role }
     }
 
+    /// Makes the role with which EventBridge Scheduler runs the stack's scheduled tasks.
+    pub fn scheduler(stack: &Stack) -> Self {
+        let role = Self::new(stack, &stack.iam.scheduler_role, SCHEDULER_DESCRIPTION);
+        let access = Access::Schedules(Box::new(SchedulerAccess::new(stack)));
+        let inline = Inline { name: SCHEDULER_POLICY.to_owned(), access };
+        Self { trust: trust_in("scheduler.amazonaws.com"), inline: Some(inline), ..role }
+    }
+
     /// Makes the role with which GitHub's workflows of one subject deploy the stack.
     pub fn deploy(stack: &Stack, name: &str, provider: &str, subject: &str) -> Self {
         let role = Self::new(stack, name, &format!("Role for GitHub Actions - allows deploying {}", stack.name));
@@ -169,7 +184,7 @@ impl Role {
     fn policy_tag(&self) -> Result<Option<Tag>> {
         let name = self.inline.as_ref().and_then(|inline| match &inline.access {
             Access::Task(access) => access.is_any().then_some(&inline.name),
-            Access::Secrets(_) | Access::Deployments(_) => None,
+            Access::Secrets(_) | Access::Deployments(_) | Access::Schedules(_) => None,
         });
         let tag = name.map(|name| Tag::builder().key(POLICY_TAG).value(name).build());
         tag.transpose().map_err(|error| Error::other(error.to_string()))
@@ -179,7 +194,7 @@ impl Role {
     fn expected<'r>(&'r self, tags: &'r [Tag]) -> Option<&'r str> {
         let Inline { name, access } = self.inline.as_ref()?;
         match access {
-            Access::Secrets(_) | Access::Deployments(_) => Some(name),
+            Access::Secrets(_) | Access::Deployments(_) | Access::Schedules(_) => Some(name),
             Access::Task(access) => remembered(tags).or(access.is_any().then_some(name.as_str())),
         }
     }
@@ -187,7 +202,7 @@ impl Role {
     /// Says whether managed policies that others attach are reported: what tasks may do is for others to add to.
     fn reports_managed(&self) -> bool {
         let inline = self.inline.as_ref().is_some_and(|inline| match inline.access {
-            Access::Secrets(_) | Access::Deployments(_) => true,
+            Access::Secrets(_) | Access::Deployments(_) | Access::Schedules(_) => true,
             Access::Task(_) => false,
         });
         self.managed.is_some() || inline

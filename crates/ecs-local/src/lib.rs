@@ -31,6 +31,7 @@ mod rds;
 mod recorder;
 mod refusal;
 mod route53;
+mod scheduler;
 mod ssm;
 mod sts;
 mod turn;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Alarms, AlbConfig, AlbEgress, Architecture, ClusterConfig, ContainerInsights, DbConfig, EcrConfig, IamConfig, Nat,
-    NetConfig, Parameter, PasswordStore, Service, SgConfig, Spot, Stack, TagMutability, TypedParameter, Zones,
+    Alarms, AlarmsConfig, AlbConfig, AlbEgress, Architecture, ClusterConfig, ContainerInsights, DbConfig, EcrConfig,
+    IamConfig, Nat, NetConfig, Parameter, PasswordStore, Service, ServiceAlarms, SgConfig, Spot, Stack, TagMutability,
+    TypedParameter, Zones,
 };
 use ipnet::Ipv4Net;
 
@@ -57,8 +58,10 @@ impl Default for Stack {
                 ("/ecs/frontend/API_URL".to_owned(), plain("${alb.url}/api")),
             ]),
             alb: AlbConfig::default(),
+            alarms: AlarmsConfig::default(),
             cluster: ClusterConfig::default(),
             services: BTreeMap::from([("frontend".to_owned(), frontend), ("backend".to_owned(), backend)]),
+            schedules: BTreeMap::new(),
         }
     }
 }
@@ -114,6 +117,7 @@ impl Default for IamConfig {
                 "Role for ECS task execution - allows pulling images, writing logs, reading parameters".to_owned(),
             parameter_policy: "ParameterStoreAccess".to_owned(),
             infrastructure_role: "ecsInfrastructureRole".to_owned(),
+            scheduler_role: "ecsSchedulerRole".to_owned(),
             execution_statements: Vec::new(),
             permissions_boundary: None,
             github: None,
@@ -209,6 +213,7 @@ impl Default for Service {
             // ECS's own default of 0 stops tasks that are still starting.
             health_check_grace_period: 60,
             deregistration_delay: 30,
+            alarms: None,
             autoscaling: None,
             deployment: None,
         }
@@ -218,6 +223,12 @@ impl Default for Service {
 impl Default for Alarms {
     fn default() -> Self {
         Self { errors_5xx: 10, unhealthy_hosts: 1, periods: 2, names: Vec::new() }
+    }
+}
+
+impl Default for ServiceAlarms {
+    fn default() -> Self {
+        Self { cpu: None, memory: None, errors_5xx: None, unhealthy_hosts: None, periods: 5, topic: None }
     }
 }
 
@@ -250,6 +261,11 @@ pub(super) fn timeout() -> i32 {
 /// ECS's own default. Source: `HealthCheck`, `retries`.
 pub(super) fn retries() -> i32 {
     3
+}
+
+/// EventBridge Scheduler's own default. Source: `CreateSchedule`, `State`.
+pub(super) fn enabled() -> bool {
+    true
 }
 
 /// ECS's own default. Source: `ContainerDefinition`, `essential`.

@@ -187,6 +187,11 @@ impl Stack {
         self.services.iter().find(|(_, service)| service.path.is_none()).map(|(key, service)| (key.as_str(), service))
     }
 
+    /// Returns the name of the group of the stack's schedules.
+    pub fn schedule_group(&self) -> &str {
+        &self.name
+    }
+
     /// Says whether ECS shifts the traffic of any service.
     pub fn shifts(&self) -> bool {
         self.services.values().any(|service| service.shift().is_some())
@@ -337,7 +342,7 @@ impl Service {
     /// Returns the alarms that roll a deployment back; none where the file asks for none.
     ///
     /// A deployment that shifts traffic has them unless told otherwise: the circuit breaker does not watch over it.
-    pub fn alarms(&self) -> Option<Alarms> {
+    pub fn rollback_alarms(&self) -> Option<Alarms> {
         let given = self.deployment.as_ref()?.alarms.clone();
         given.or_else(|| self.shift().map(|_| Alarms::default()))
     }
@@ -407,13 +412,13 @@ mod tests {
 
     #[test]
     fn alarms_are_on_where_traffic_is_shifted_and_else_where_the_file_has_them() {
-        assert_eq!(Service::default().alarms(), None);
-        assert_eq!(service(Strategy::Rolling).alarms(), None);
-        assert_eq!(service(Strategy::Canary).alarms(), Some(Alarms::default()));
+        assert_eq!(Service::default().rollback_alarms(), None);
+        assert_eq!(service(Strategy::Rolling).rollback_alarms(), None);
+        assert_eq!(service(Strategy::Canary).rollback_alarms(), Some(Alarms::default()));
         let mut rolling = service(Strategy::Rolling);
         let alarms = Alarms { errors_5xx: 3, ..Alarms::default() };
         rolling.deployment.as_mut().unwrap().alarms = Some(alarms.clone());
-        assert_eq!(rolling.alarms(), Some(alarms));
+        assert_eq!(rolling.rollback_alarms(), Some(alarms));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The stack file: what a stack is to be, with the tutorial stack's values as defaults.
 
+mod alarms;
 pub mod check;
 mod cluster;
 mod container;
@@ -18,6 +19,7 @@ mod pointer;
 mod report;
 mod repositories;
 mod roles;
+mod schedules;
 mod schema;
 mod security_groups;
 mod service;
@@ -30,6 +32,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use alarms::{AlarmsConfig, ServiceAlarms};
 pub use cluster::{ClusterConfig, ContainerInsights};
 pub use container::{CheckCommand, Condition, HealthCheck, Sidecar};
 pub use database::{DbConfig, PasswordStore};
@@ -42,8 +45,9 @@ pub use network_acl::NetworkAclConfig;
 pub use parameters::{Parameter, ParameterLayer, TypedParameter};
 pub use repositories::{EcrConfig, TagMutability};
 pub use roles::{Effect, Github, IamConfig, OneOrMore, Statement};
+pub use schedules::Schedule;
 pub use security_groups::{AlbEgress, Direction, Peer, Ports, Protocol, SgConfig, SgGroup, SgRule};
-pub use service::{Architecture, Autoscaling, Service, Spot};
+pub use service::{Architecture, Autoscaling, ScheduledLimits, Service, Spot};
 pub use tables::{
     AttributeType, Billing, BillingMode, GlobalIndex, KeyAttribute, LocalIndex, Projection, ProjectionKind, TableClass,
     TableConfig, TableNames, Throughput, refers_to_table,
@@ -87,8 +91,12 @@ pub struct Stack {
     pub parameters: BTreeMap<String, Parameter>,
     /// Application Load Balancer
     pub alb: AlbConfig,
+    /// Alarms for people
+    pub alarms: AlarmsConfig,
     /// ECS cluster
     pub cluster: ClusterConfig,
     /// Services, by a short name of your choice; a file that names any has exactly those
     pub services: BTreeMap<String, Service>,
+    /// Tasks that run at certain times, by a short name of your choice
+    pub schedules: BTreeMap<String, Schedule>,
 }

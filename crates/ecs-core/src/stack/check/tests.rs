@@ -560,7 +560,45 @@ fn every_mistake_says_where_what_and_what_to_do() {
             json!({"services": {"frontend": {"autoscaling": {"min": 0, "max": 0}}}}),
             &[
                 "services.frontend.autoscaling.min: autoscaling cannot start a service that has no task",
-                "services.frontend.autoscaling: the autoscaling of `frontend` has no target (give one or more of `cpu`, `memory` and `requests_per_target`)",
+                "services.frontend.autoscaling: the autoscaling of `frontend` has no target (give one or more of `cpu`, `memory`, `requests_per_target` and `schedules`)",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"autoscaling": {"min": 0, "max": 0, "schedules": [
+                {"name": "day", "expression": "cron(0 8 * * ? *)", "timezone": "Europe/Berlin", "min": 1, "max": 2},
+                {"name": "day", "expression": "rate(1 week)", "timezone": "here and there", "min": 2, "max": 1},
+                {"name": "", "expression": "at(2027-01-01T00:00:00)"}
+            ]}}}}),
+            &[
+                "services.frontend.autoscaling.schedules.1.expression: `rate(1 week)` is no schedule: `week` is none of minutes, hours and days (as AWS writes it: `cron(0 3 * * ? *)`, `rate(1 hour)` or `at(2027-01-01T00:00:00)`)",
+                "services.frontend.autoscaling.schedules.1.timezone: `here and there` is not a time zone (a name of the IANA database: `Europe/Berlin`, `America/New_York`, `UTC`)",
+                "services.frontend.autoscaling.schedules.1.max: the greatest number of tasks, 1, is below the least, 2",
+                "services.frontend.autoscaling.schedules.1.name: another schedule of `frontend` is called `day`",
+                "services.frontend.autoscaling.schedules.2.name: `` cannot be the name of a schedule (letters, digits, _ and -, at most 64)",
+                "services.frontend.autoscaling.schedules.2.name: the schedule `` has neither `min` nor `max`",
+            ],
+        ),
+        (
+            json!({"schedules": {
+                "fine": {"service": "backend", "expression": "cron(0 3 * * ? *)", "command": ["x"]},
+                "not fine": {"service": "backnd", "expression": "hourly", "dead_letter_queue": "failed"}
+            }}),
+            &[
+                "schedules.not fine: the schedule name `not fine` holds ' ', only letters, digits and _.- are allowed",
+                "schedules.not fine.service: there is no service `backnd` (did you mean `backend`?)",
+                "schedules.not fine.expression: `hourly` is no schedule: it has no parentheses (as AWS writes it: `cron(0 3 * * ? *)`, `rate(1 hour)` or `at(2027-01-01T00:00:00)`)",
+                "schedules.not fine.dead_letter_queue: `failed` is not the ARN of an SQS queue",
+            ],
+        ),
+        (
+            json!({
+                "region": "us-east-1",
+                "alarms": {"topic": "oncall"},
+                "services": {"frontend": {"alarms": {"cpu": 80, "topic": "arn:aws:sns:eu-west-1:123456789012:oncall"}}}
+            }),
+            &[
+                "alarms.topic: `oncall` is not the ARN of an SNS topic (`aws sns list-topics` prints them)",
+                "services.frontend.alarms.topic: the topic `arn:aws:sns:eu-west-1:123456789012:oncall` is not in us-east-1, where the alarms are",
             ],
         ),
         (

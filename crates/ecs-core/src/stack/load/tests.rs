@@ -73,6 +73,8 @@ fn the_tutorial_file_leaves_no_key_out() {
         let inline = [
             "/autoscaling",
             "/deployment",
+            "/services/frontend/alarms",
+            "/schedules",
             "/github",
             "/health_check",
             "/spot",
@@ -529,7 +531,7 @@ prop_compose! {
             alarms: Some(Alarms { errors_5xx, ..Alarms::default() }),
         });
         let autoscaling = autoscaling.map(|(min, max, cpu)| {
-            Autoscaling { min, max, cpu: Some(cpu), memory: None, requests_per_target: None }
+            Autoscaling { min, max, cpu: Some(cpu), memory: None, requests_per_target: None, schedules: Vec::new() }
         });
         Service { cpu, memory, port, desired, tag, environment, autoscaling, deployment, ..Service::default() }
     }
