@@ -112,6 +112,17 @@ pub fn endpoint_service(service: &str, region: &str) -> String {
     if full { service.to_owned() } else { format!("com.amazonaws.{region}.{service}") }
 }
 
+/// Returns the partition of AWS that a region belongs to, as ARNs name it.
+pub fn partition(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "aws-cn"
+    } else if region.starts_with("us-gov-") {
+        "aws-us-gov"
+    } else {
+        "aws"
+    }
+}
+
 impl Stack {
     /// Returns the VPC's name.
     pub fn vpc_name(&self) -> String {
@@ -176,6 +187,11 @@ impl Stack {
         self.services.iter().find(|(_, service)| service.path.is_none()).map(|(key, service)| (key.as_str(), service))
     }
 
+    /// Returns the name of the group of the stack's schedules.
+    pub fn schedule_group(&self) -> &str {
+        &self.name
+    }
+
     /// Says whether ECS shifts the traffic of any service.
     pub fn shifts(&self) -> bool {
         self.services.values().any(|service| service.shift().is_some())
@@ -230,14 +246,15 @@ impl Stack {
         if !self.net.derives_endpoints() {
             return self.net.gateway_endpoints.clone();
         }
-        // What else the stack's own tasks use, and what has a gateway endpoint, is added here.
-        vec![GatewayService::S3]
+        let tables = if self.tables.is_empty() { None } else { Some(GatewayService::DynamoDb) };
+        std::iter::once(GatewayService::S3).chain(tables).collect()
     }
 
     /// Says whether a service reads something that only exists once the database does.
     pub fn needs_database(&self, service: &Service) -> bool {
         service.secret_sources().any(|source| {
-            source.contains("${db.") || self.parameters.get(source).is_some_and(|p| p.layer() == ParameterLayer::Db)
+            source.contains("${db.")
+                || self.parameters.get(source).is_some_and(|parameter| parameter.template().contains("${db."))
         })
     }
 }
@@ -325,7 +342,7 @@ impl Service {
     /// Returns the alarms that roll a deployment back; none where the file asks for none.
     ///
     /// A deployment that shifts traffic has them unless told otherwise: the circuit breaker does not watch over it.
-    pub fn alarms(&self) -> Option<Alarms> {
+    pub fn rollback_alarms(&self) -> Option<Alarms> {
         let given = self.deployment.as_ref()?.alarms.clone();
         given.or_else(|| self.shift().map(|_| Alarms::default()))
     }
@@ -395,13 +412,13 @@ mod tests {
 
     #[test]
     fn alarms_are_on_where_traffic_is_shifted_and_else_where_the_file_has_them() {
-        assert_eq!(Service::default().alarms(), None);
-        assert_eq!(service(Strategy::Rolling).alarms(), None);
-        assert_eq!(service(Strategy::Canary).alarms(), Some(Alarms::default()));
+        assert_eq!(Service::default().rollback_alarms(), None);
+        assert_eq!(service(Strategy::Rolling).rollback_alarms(), None);
+        assert_eq!(service(Strategy::Canary).rollback_alarms(), Some(Alarms::default()));
         let mut rolling = service(Strategy::Rolling);
         let alarms = Alarms { errors_5xx: 3, ..Alarms::default() };
         rolling.deployment.as_mut().unwrap().alarms = Some(alarms.clone());
-        assert_eq!(rolling.alarms(), Some(alarms));
+        assert_eq!(rolling.rollback_alarms(), Some(alarms));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What is wrong with a stack that is well-formed: everything that AWS would refuse later, as far as the file tells.
 
+mod alarms;
 mod containers;
 mod database;
 mod given;
@@ -9,8 +10,11 @@ mod network;
 mod network_acl;
 mod parameters;
 mod policies;
+mod schedules;
 mod security_groups;
 mod services;
+mod tables;
+mod times;
 
 use std::fmt::Write as _;
 
@@ -80,10 +84,13 @@ pub fn check(stack: &Stack, region: Option<&str>) -> Vec<Mistake> {
     security_groups::check(stack, &mut found);
     load_balancer::check(stack, region, &mut found);
     database::check(stack, &mut found);
+    tables::check(stack, region, &mut found);
     parameters::check(stack, region, &mut found);
     services::check(stack, &mut found);
     policies::check(stack, &mut found);
     containers::check(stack, &mut found);
+    alarms::check(stack, region, &mut found);
+    schedules::check(stack, &mut found);
     found
 }
 

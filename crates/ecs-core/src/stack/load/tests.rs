@@ -70,10 +70,20 @@ fn the_tutorial_file_leaves_no_key_out() {
     while let Some(table) = tables.pop() {
         let map = all.pointer(&table).and_then(Value::as_object);
         tables.extend(map.into_iter().flatten().map(|(key, _)| child(&table, key)));
-        let inline =
-            ["/autoscaling", "/deployment", "/github", "/health_check", "/spot", "/sidecars/agent", "/depends_on"]
-                .iter()
-                .any(|inline| table.ends_with(inline));
+        let inline = [
+            "/autoscaling",
+            "/deployment",
+            "/services/frontend/alarms",
+            "/schedules",
+            "/github",
+            "/health_check",
+            "/spot",
+            "/sidecars/agent",
+            "/depends_on",
+            "/tables/orders",
+        ]
+        .iter()
+        .any(|inline| table.ends_with(inline));
         for key in shape::known_keys(&table).iter().filter(|_| map.is_some() && !inline) {
             // The backend has a path, and the frontend shows what is optional; an image takes the repository's place.
             let elsewhere = ["image", "path", "priority"].contains(&key.as_str());
@@ -521,7 +531,7 @@ prop_compose! {
             alarms: Some(Alarms { errors_5xx, ..Alarms::default() }),
         });
         let autoscaling = autoscaling.map(|(min, max, cpu)| {
-            Autoscaling { min, max, cpu: Some(cpu), memory: None, requests_per_target: None }
+            Autoscaling { min, max, cpu: Some(cpu), memory: None, requests_per_target: None, schedules: Vec::new() }
         });
         Service { cpu, memory, port, desired, tag, environment, autoscaling, deployment, ..Service::default() }
     }
