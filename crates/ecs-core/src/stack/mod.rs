@@ -30,9 +30,9 @@ use serde::{Deserialize, Serialize};
 
 pub use cluster::{ClusterConfig, ContainerInsights};
 pub use container::{CheckCommand, Condition, HealthCheck, Sidecar};
-pub use database::{DbConfig, PasswordStore};
+pub use database::{DbConfig, LogExport, PasswordStore};
 pub use deployment::{Alarms, Deployment, Strategy};
-pub use derived::{Shift, SubnetPlan, Tier, endpoint_service, partition};
+pub use derived::{EcrRepository, Shift, SubnetPlan, Tier, ecr_repository, endpoint_service, partition};
 pub use load_balancer::AlbConfig;
 pub use network::{GatewayService, Nat, NetConfig};
 pub use parameters::{Parameter, ParameterLayer, TypedParameter};
