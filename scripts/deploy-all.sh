@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Makes a whole stack be as its files say: the tutorial stack, or STACK.toml with later files merged over it.
 #
-#   scripts/deploy-all.sh [STACK.toml [OVERLAY.toml ...]] [> stack.json]
+#   scripts/deploy-all.sh [--plan] [STACK.toml [OVERLAY.toml ...]] [> stack.json]
 #
+# --plan says what would change and what the stack costs a month, and changes nothing.
 # Running it again continues, heals, or changes nothing. The document goes to stdout, or to ecs-stack.json when stdout
 # is a terminal. Exit code: that of the first tool that failed.
 set -euo pipefail
@@ -10,10 +11,15 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 find_programs
 
+verb=()
+if [[ ${1:-} == --plan ]]; then
+    verb=(plan)
+    shift
+fi
 files=("${@:-$root/tests/stacks/tutorial.toml}")
 arguments=()
 for file in "${files[@]}"; do
-    [[ $file == -h || $file == --help ]] && { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0; }
+    [[ $file == -h || $file == --help ]] && { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0; }
     [[ -r $file ]] || { say "${0##*/}: error: $file cannot be read"; exit 2; }
     arguments+=(--stack "$file")
 done
@@ -24,7 +30,8 @@ started=$SECONDS
 
 set +e
 {
-    ecs-net "${arguments[@]}" --no-input | ecs-sg | ecs-iam | ecs-ecr | ecs-db | ecs-alb | ecs-svc > "$work/stack.json"
+    ecs-net "${verb[@]}" "${arguments[@]}" --no-input | ecs-sg "${verb[@]}" | ecs-iam "${verb[@]}" | ecs-ecr "${verb[@]}" \
+        | ecs-db "${verb[@]}" | ecs-alb "${verb[@]}" | ecs-svc "${verb[@]}" > "$work/stack.json"
     cause_of "${PIPESTATUS[@]}"
 } 2> >(trap '' INT TERM; tee "$work/log" >&2)
 status=$?
@@ -36,6 +43,11 @@ if [[ $status -ne 0 ]]; then
     say ""
     say "not done (exit code $status) after $((SECONDS - started)) s; run the same line again to continue"
     exit "$status"
+fi
+
+if [[ ${verb[*]} == plan ]]; then
+    [[ -t 1 ]] || cat "$work/stack.json"
+    exit
 fi
 
 # Prints the first value of a key in the document: its own members are written compactly.

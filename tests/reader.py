@@ -339,6 +339,11 @@ class Account:
         return [acl for acl in self._in_vpcs("describe_network_acls", "NetworkAcls") if not acl["IsDefault"]]
 
     @cached_property
+    def flow_logs(self) -> list[Json]:
+        """All flow logs."""
+        return self.all("ec2", "describe_flow_logs", "FlowLogs")
+
+    @cached_property
     def vpc_endpoints(self) -> list[Json]:
         """The VPC endpoints that are not `deleted`."""
         endpoints = self._in_vpcs("describe_vpc_endpoints", "VpcEndpoints")
@@ -559,6 +564,29 @@ class Account:
             rules = self.all("elbv2", "describe_rules", "Rules", ListenerArn=arn)
             items += [rule | {"ListenerArn": arn} for rule in rules if rule["Priority"] != "default"]
         return self._with_load_balancing_tags(items, "RuleArn")
+
+    # Certificates and DNS
+
+    @cached_property
+    def certificates(self) -> list[Json]:
+        """The certificates that ACM was asked for, not those that were imported, each with `Tags`."""
+        arns = [item["CertificateArn"] for item in self.all("acm", "list_certificates", "CertificateSummaryList")]
+        items = [self.call("acm", "describe_certificate", CertificateArn=arn)["Certificate"] for arn in arns]
+        return [
+            item
+            | {"Tags": self.call("acm", "list_tags_for_certificate", CertificateArn=item["CertificateArn"])["Tags"]}
+            for item in items
+            if item["Type"] == "AMAZON_ISSUED"
+        ]
+
+    @cached_property
+    def record_sets(self) -> list[Json]:
+        """The record sets of all hosted zones but those that Route 53 itself makes, each with `Zone`."""
+        items: list[Json] = []
+        for zone in self.all("route53", "list_hosted_zones", "HostedZones"):
+            sets = self.all("route53", "list_resource_record_sets", "ResourceRecordSets", HostedZoneId=zone["Id"])
+            items += [one | {"Zone": zone["Name"]} for one in sets if one["Type"] not in ("NS", "SOA")]
+        return items
 
     # ECS
 
@@ -1360,6 +1388,15 @@ def inventory_network(account: Account) -> Json:
             }
             for item in account.network_acls
         ],
+        "flow_logs": [
+            picked(item, "TrafficType", "LogDestinationType", "LogGroupName", "LogDestination", "FlowLogStatus")
+            | {
+                "of": account.name(item["ResourceId"]),
+                "role": account.name(item.get("DeliverLogsPermissionArn")),
+                "tags": tag_map(item.get("Tags")),
+            }
+            for item in account.flow_logs
+        ],
         "vpc_endpoints": [
             picked(item, "VpcEndpointType", "ServiceName", "State", "PrivateDnsEnabled")
             | {
@@ -1604,6 +1641,7 @@ def inventory_load_balancers(account: Account) -> Json:
         "listeners": [
             picked(item, "Port", "Protocol", "SslPolicy")
             | {
+                "certificates": listener_certificates(account, item),
                 "load_balancer": account.name(item["LoadBalancerArn"]),
                 "actions": actions(item["DefaultActions"]),
                 "tags": tag_map(item["Tags"]),
@@ -1615,11 +1653,52 @@ def inventory_load_balancers(account: Account) -> Json:
                 "listener": dig(listeners[item["ListenerArn"]], "Port"),
                 "priority": item["Priority"],
                 "fields": sorted(condition["Field"] for condition in item["Conditions"]),
+                "hosts": listener_hosts(item),
                 "paths": listener_paths(item),
                 "actions": actions(item["Actions"]),
                 "tags": tag_map(item["Tags"]),
             }
             for item in account.rules
+        ],
+    }
+
+
+def listener_certificates(account: Account, listener: Json) -> int:
+    """Returns how many certificates a listener has beside its default one."""
+    if listener["Protocol"] != "HTTPS":
+        return 0
+    arn = listener["ListenerArn"]
+    all_of_them = account.all("elbv2", "describe_listener_certificates", "Certificates", ListenerArn=arn)
+    return sum(not one.get("IsDefault") for one in all_of_them)
+
+
+def listener_hosts(rule: Json) -> list[str]:
+    """Returns the host names that a rule matches."""
+    return sorted(
+        {
+            host
+            for condition in rule["Conditions"]
+            if condition["Field"] == "host-header"
+            for host in (dig(condition, "HostHeaderConfig.Values") or condition.get("Values") or ())
+        }
+    )
+
+
+def inventory_names(account: Account) -> Json:
+    """Certificates, and records in DNS."""
+    return {
+        "certificates": [
+            picked(item, "DomainName", "SubjectAlternativeNames", "Status")
+            | {"used": bool(item.get("InUseBy")), "tags": tag_map(item["Tags"])}
+            for item in account.certificates
+        ],
+        "record_sets": [
+            picked(item, "Zone", "Name", "Type", "TTL")
+            | {
+                "values": [one["Value"] for one in item.get("ResourceRecords", ())],
+                "alias": (dig(item, "AliasTarget.DNSName") or "").partition(".elb.")[2],
+            }
+            for item in account.record_sets
         ],
     }
 
@@ -1759,6 +1838,7 @@ def inventory(account: Account) -> int:
         inventory_tables,
         inventory_parameters,
         inventory_load_balancers,
+        inventory_names,
         inventory_services,
     ):
         everything |= part(account)
@@ -1800,6 +1880,7 @@ def tagged_resources(account: Account) -> Iterator[tuple[str, str, Tags]]:
     lists: tuple[tuple[str, list[Json], str, str], ...] = (
         ("NAT gateway", account.nat_gateways, "NatGatewayId", "Tags"),
         ("VPC endpoint", account.vpc_endpoints, "VpcEndpointId", "Tags"),
+        ("flow log", account.flow_logs, "FlowLogId", "Tags"),
         ("role", account.roles, "Arn", "Tags"),
         ("repository", account.repositories, "repositoryArn", "Tags"),
         ("DB subnet group", account.db_subnet_groups, "DBSubnetGroupArn", "Tags"),
@@ -1813,6 +1894,7 @@ def tagged_resources(account: Account) -> Iterator[tuple[str, str, Tags]]:
         ("target group", account.target_groups, "TargetGroupArn", "Tags"),
         ("listener", account.listeners, "ListenerArn", "Tags"),
         ("listener rule", account.rules, "RuleArn", "Tags"),
+        ("certificate", account.certificates, "CertificateArn", "Tags"),
         ("cluster", account.clusters, "clusterArn", "tags"),
         ("service", account.services, "serviceArn", "tags"),
         ("task", account.tasks, "taskArn", "tags"),

@@ -25,6 +25,8 @@ const ELB_NETWORK: &str = "ELB looks it up in the caller's name: \
                            https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-permissions.html";
 const ELB_ROLE: &str = "the account's first load balancer makes ELB's role: \
     https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-service-linked-roles.html";
+const ACM_TAGS: &str = "asked for by RequestCertificate with tags: \
+    https://docs.aws.amazon.com/acm/latest/APIReference/API_RequestCertificate.html";
 const ECS_PASSES: &str = "asked for by RegisterTaskDefinition with roles: \
                           https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html";
 const ECS_ROLES: &str = "the first cluster and the first scalable target of an account make roles: \
@@ -36,9 +38,13 @@ const SCALING_TAGS: &str = "asked for by RegisterScalableTarget with tags: \
 const ENDPOINT_NAMES: &str = "what CreateVpcEndpoint depends on, for private DNS: \
                               https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html";
 
+const FLOW_LOG_PASSES: &str = "asked for by CreateFlowLogs with a role: \
+                               https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html";
+
 /// Tools, the actions of their policies that AWS checks on its own side, and why: no test can see them used.
 pub const CHECKED_BY_AWS: &[(&str, &str, &str)] = &[
     ("ecs-net", "route53:AssociateVPCWithHostedZone", ENDPOINT_NAMES),
+    ("ecs-net", "iam:PassRole", FLOW_LOG_PASSES),
     ("ecs-db", "ec2:DescribeAccountAttributes", RDS_NETWORK),
     ("ecs-db", "ec2:DescribeAvailabilityZones", RDS_NETWORK),
     ("ecs-db", "ec2:DescribeInternetGateways", RDS_NETWORK),
@@ -53,6 +59,7 @@ pub const CHECKED_BY_AWS: &[(&str, &str, &str)] = &[
     ("ecs-db", "rds:CreateDBSnapshot", RDS_SNAPSHOT),
     ("ecs-db", "secretsmanager:CreateSecret", RDS_PASSWORD),
     ("ecs-db", "secretsmanager:TagResource", RDS_PASSWORD),
+    ("ecs-alb", "acm:AddTagsToCertificate", ACM_TAGS),
     ("ecs-alb", "ec2:DescribeAccountAttributes", ELB_NETWORK),
     ("ecs-alb", "ec2:DescribeAddresses", ELB_NETWORK),
     ("ecs-alb", "ec2:DescribeInternetGateways", ELB_NETWORK),

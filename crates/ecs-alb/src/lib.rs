@@ -1,11 +1,19 @@
 //! The load balancer layer: target groups, load balancer, listeners and rules, and the parameters that hold its address.
 
+mod alias;
+mod certificate;
+mod dns;
 mod elb;
+mod former;
+mod https;
 mod listener;
+mod listener_certificates;
 mod load_balancer;
 mod others;
+mod policy;
 mod rule;
 mod target_group;
+mod validation;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -16,7 +24,7 @@ use ecs_aws::{Api, Session};
 use ecs_core::id::{ListenerRuleArn, TargetGroupArn};
 use ecs_core::member::{self, Member as _, Net, Sg};
 use ecs_core::stack::{DEFAULT_PATH, LAST_PRIORITY, ParameterLayer, Service};
-use ecs_core::tool::Tool;
+use ecs_core::tool::{Cloud as _, Tool};
 use ecs_core::{All as _, Error, Result, Run, Stack};
 use futures::future::join_all;
 use futures::join;
@@ -24,12 +32,18 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+use crate::alias::{Alias, Known, Target};
+use crate::certificate::Certificates;
+use crate::dns::Zones;
 use crate::elb::Listings;
+use crate::former::Former;
 use crate::listener::{Listener, Listeners};
+use crate::listener_certificates::ListenerCertificates;
 use crate::load_balancer::LoadBalancer;
 use crate::others::Others;
 use crate::rule::{Alternate, Rule, Rules};
 use crate::target_group::TargetGroup;
+use crate::validation::Dns;
 
 /// Name of the layer in the identity tags.
 const LAYER: &str = "alb";
@@ -58,93 +72,7 @@ impl Tool for Alb {
     type Cloud = Session;
 
     fn policy() -> Value {
-        json!({
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Sid": "Read",
-                    "Effect": "Allow",
-                    "Action": [
-                        "elasticloadbalancing:DescribeListeners",
-                        "elasticloadbalancing:DescribeLoadBalancers",
-                        "elasticloadbalancing:DescribeRules",
-                        "elasticloadbalancing:DescribeTags",
-                        "elasticloadbalancing:DescribeTargetGroupAttributes",
-                        "elasticloadbalancing:DescribeTargetGroups",
-                        "elasticloadbalancing:DescribeTargetHealth",
-                        "sts:GetCallerIdentity"
-                    ],
-                    "Resource": "*"
-                },
-                {
-                    "Sid": "Write",
-                    "Effect": "Allow",
-                    "Action": [
-                        "elasticloadbalancing:AddTags",
-                        "elasticloadbalancing:CreateListener",
-                        "elasticloadbalancing:CreateLoadBalancer",
-                        "elasticloadbalancing:CreateRule",
-                        "elasticloadbalancing:CreateTargetGroup",
-                        "elasticloadbalancing:DeleteListener",
-                        "elasticloadbalancing:DeleteLoadBalancer",
-                        "elasticloadbalancing:DeleteRule",
-                        "elasticloadbalancing:DeleteTargetGroup",
-                        "elasticloadbalancing:ModifyListener",
-                        "elasticloadbalancing:ModifyRule",
-                        "elasticloadbalancing:ModifyTargetGroup",
-                        "elasticloadbalancing:ModifyTargetGroupAttributes",
-                        "elasticloadbalancing:SetIpAddressType",
-                        "elasticloadbalancing:SetRulePriorities",
-                        "elasticloadbalancing:SetSecurityGroups",
-                        "elasticloadbalancing:SetSubnets"
-                    ],
-                    "Resource": [
-                        "arn:aws:elasticloadbalancing:*:*:listener-rule/app/*",
-                        "arn:aws:elasticloadbalancing:*:*:listener/app/*",
-                        "arn:aws:elasticloadbalancing:*:*:loadbalancer/app/*",
-                        "arn:aws:elasticloadbalancing:*:*:targetgroup/*"
-                    ]
-                },
-                {
-                    "Sid": "Parameters",
-                    "Effect": "Allow",
-                    "Action": [
-                        "ssm:AddTagsToResource",
-                        "ssm:DeleteParameter",
-                        "ssm:GetParameters",
-                        "ssm:ListTagsForResource",
-                        "ssm:PutParameter"
-                    ],
-                    "Resource": "arn:aws:ssm:*:*:parameter/*"
-                },
-                {
-                    // What ELB looks up in the caller's name:
-                    // <https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-permissions.html>
-                    "Sid": "Network",
-                    "Effect": "Allow",
-                    "Action": [
-                        "ec2:DescribeAccountAttributes",
-                        "ec2:DescribeAddresses",
-                        "ec2:DescribeInternetGateways",
-                        "ec2:DescribeSecurityGroups",
-                        "ec2:DescribeSubnets",
-                        "ec2:DescribeVpcs"
-                    ],
-                    "Resource": "*"
-                },
-                {
-                    // ELB makes it with an account's first load balancer, in the caller's name:
-                    // <https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-service-linked-roles.html>
-                    "Sid": "ServiceLinkedRole",
-                    "Effect": "Allow",
-                    "Action": "iam:CreateServiceLinkedRole",
-                    "Resource": "arn:aws:iam::*:role/aws-service-role/elasticloadbalancing.amazonaws.com/AWSServiceRoleForElasticLoadBalancing",
-                    "Condition": {
-                        "StringEquals": { "iam:AWSServiceName": "elasticloadbalancing.amazonaws.com" }
-                    }
-                }
-            ]
-        })
+        policy::policy()
     }
 
     fn schema() -> Value {
@@ -154,9 +82,21 @@ impl Tool for Alb {
     async fn layer(run: &Run<'_>, session: &Session, stack: &Stack, _options: &Options) -> Result<()> {
         let elb = session.api(Client::new);
         let ssm = session.api(aws_sdk_ssm::Client::new);
+        let dns =
+            Dns { acm: session.api(aws_sdk_acm::Client::new), route53: session.api(aws_sdk_route53::Client::new) };
+        let (zones, certificates) = (Rc::default(), Certificates::of(stack));
         let listings = Rc::new(Listings::default());
+        let region = session.region().unwrap_or_default();
         if run.destroys() {
-            return destroy(run, &elb, &ssm, stack, &listings).await;
+            let alias = alias(stack, region, None, &zones);
+            let found = destroy(run, (&elb, &ssm, &dns), stack, &listings, (alias, &zones, &certificates));
+            let former = parameter::ensure_former(run, session, &ssm, stack, LAYER);
+            let (found, former) = join!(found, former);
+            return (found, former).all().map(drop);
+        }
+        if let Some(alias) = alias(stack, region, None, &zones) {
+            // Before anything is made that would then have no name.
+            alias.zone(&dns.route53).await?;
         }
 
         // What is there is read while the members that this layer needs are still on their way. Should that fail, the
@@ -204,14 +144,17 @@ impl Tool for Alb {
                 let _ = listeners.get(&elb).await;
                 Ok((balancer, listeners))
             };
-            let (groups, alternates, balancer) = join!(join_all(groups), alternates, balancer);
-            let (groups, alternates, (balancer, listeners)) = (groups.all(), alternates, balancer).all()?;
+            let certificate = https::certificate(run, &dns, stack, &zones, &certificates);
+            let (groups, alternates, balancer, certificate) =
+                join!(join_all(groups), alternates, balancer, certificate);
+            let ((groups, alternates), ((balancer, listeners), certificate)) =
+                ((groups.all(), alternates).all(), (balancer, certificate).all()).all()?;
             let groups: BTreeMap<String, TargetGroupArn> =
                 stack.services.keys().cloned().zip(groups.iter().map(|group| group.arn.clone())).collect();
 
             let (default, _) =
                 stack.default_service().ok_or_else(|| Error::usage("every service has a path: one must have none"))?;
-            let listener = Listener::serving(stack, &balancer, &listeners, &groups[default]);
+            let listener = Listener::serving(stack, &balancer, &listeners, &groups[default], certificate);
             let listener = run.ensure(&elb, listener).await?;
             let rules = Rules::of(&listener, wanted_rules(stack, &groups, &alternates), run.prunes());
             // First of all, or a rule that is to go could hold a priority that is wanted.
@@ -238,14 +181,32 @@ impl Tool for Alb {
 
         // From here on it is about requests: services can be made already.
         let redirect = async {
-            if stack.alb.certificate_arn.is_some() {
+            if stack.alb.serves_https() && stack.alb.redirect {
                 // Only now: before, 443 might not have known all the paths.
                 run.ensure(&elb, Listener::redirecting(stack, &balancer, &listeners, &routes.all_groups())).await?;
             }
             Others::beside(stack, &listings, &listeners, routes.alternates.keys()).ensure(run, &elb).await
         };
-        let (redirect, balancer) = join!(redirect, run.ready(&elb, &balancer));
-        let ((), balancer) = (redirect, balancer).all()?;
+        let secure = async {
+            if stack.alb.serves_https() {
+                run.ensure(&elb, ListenerCertificates::new(stack, &listener)).await?;
+            }
+            if stack.alb.certificate.is_some() {
+                // Only now: before, the listener may have had one of them.
+                let used = listener.certificate().unwrap_or_default();
+                Former::new(stack, used, &zones, &certificates).ensure(run, &dns).await?;
+            }
+            Ok(())
+        };
+        let alias = async {
+            let Some(alias) = alias(stack, region, Some(&balancer), &zones) else { return Ok(()) };
+            let alias = run.ensure(&dns.route53, alias).await?;
+            run.ready(&dns.route53, &alias).await.map(drop)
+        };
+        let former = parameter::ensure_former(run, session, &ssm, stack, LAYER);
+        let (redirect, secure, alias, former, balancer) =
+            join!(redirect, secure, alias, former, run.ready(&elb, &balancer));
+        let (((), ()), ((), ()), balancer) = ((redirect, secure).all(), (alias, former).all(), balancer).all()?;
         if let Some(reason) = balancer.impaired() {
             run.console().warn(&format!("load balancer {} is impaired: {reason}", stack.alb.name));
         }
@@ -253,8 +214,24 @@ impl Tool for Alb {
     }
 }
 
+/// Returns the stack's name in DNS, where it has one; without a load balancer, only to be looked for.
+fn alias(stack: &Stack, region: &str, balancer: Option<&load_balancer::Live>, zones: &Rc<Zones>) -> Option<Alias> {
+    let target = match balancer {
+        Some(balancer) => Target::Known { dns_name: balancer.dns_name.clone(), zone: balancer.zone.clone() },
+        None => Target::Unknown,
+    };
+    let known = Known::Name { name: stack.alb.name.clone(), region: region.to_owned() };
+    Some(Alias::new(stack.alb.domain.as_ref()?, stack.alb.zone.clone(), target, known, zones))
+}
+
 /// Looks for what is to be deleted: listeners and rules go with their load balancer.
-async fn destroy(run: &Run<'_>, elb: &Elb, ssm: &Ssm, stack: &Stack, listings: &Rc<Listings>) -> Result<()> {
+async fn destroy(
+    run: &Run<'_>,
+    (elb, ssm, dns): (&Elb, &Ssm, &Dns),
+    stack: &Stack,
+    listings: &Rc<Listings>,
+    (alias, zones, certificates): (Option<Alias>, &Rc<Zones>, &Rc<Certificates>),
+) -> Result<()> {
     let (net, sg) = (Net::unknown(), Sg::unknown());
     // A file of before may have had a strategy with a second target group: it costs nothing to look for it.
     let groups = stack.services.iter().flat_map(|(key, service)| {
@@ -263,10 +240,15 @@ async fn destroy(run: &Run<'_>, elb: &Elb, ssm: &Ssm, stack: &Stack, listings: &
         [one, other].map(|group| run.ensure(elb, group.for_destroy()))
     });
     let parameters = parameter::ensure_all(run, ssm, stack, LAYER, wanted(stack, &Address::unknown())?);
-    let found = join!(join_all(groups), Others::for_destroy(stack, listings).ensure(run, elb), parameters);
-    (found.0.all(), found.1, found.2).all()?;
-    // Looked for last, so that it is deleted first: while it forwards to the target groups, they are in use.
+    let secure = https::destroy(run, dns, stack, zones, certificates);
+    let found = join!(join_all(groups), Others::for_destroy(stack, listings).ensure(run, elb), parameters, secure);
+    ((found.0.all(), found.1).all(), found.2, found.3).all()?;
+    // Looked for later, so that it is deleted before: while it is there, target groups and certificate are in use.
     run.ensure(elb, LoadBalancer::new(stack, &net, &sg, listings)).await?;
+    // And before it the name that leads to it.
+    if let Some(alias) = alias {
+        run.ensure(&dns.route53, alias).await?;
+    }
     Ok(())
 }
 
@@ -290,11 +272,11 @@ struct Address {
 impl Address {
     fn of(stack: &Stack, balancer: &load_balancer::Live) -> Self {
         let dns_name = balancer.dns_name.clone();
-        let scheme = if stack.alb.certificate_arn.is_some() { "https" } else { "http" };
-        let url = if balancer.arn.is_planned() {
-            ecs_core::id::planned("URL", &stack.alb.name)
-        } else {
-            format!("{scheme}://{dns_name}")
+        let scheme = if stack.alb.serves_https() { "https" } else { "http" };
+        let url = match &stack.alb.domain {
+            Some(domain) => format!("{scheme}://{domain}"),
+            None if balancer.arn.is_planned() => ecs_core::id::planned("URL", &stack.alb.name),
+            None => format!("{scheme}://{dns_name}"),
         };
         Self { dns_name, url }
     }
@@ -393,33 +375,7 @@ type Elb = Api<Client>;
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
-
-    const SOURCES: [&str; 6] = [
-        include_str!("elb.rs"),
-        include_str!("listener.rs"),
-        include_str!("load_balancer.rs"),
-        include_str!("others.rs"),
-        include_str!("rule.rs"),
-        include_str!("target_group.rs"),
-    ];
-
-    #[test]
-    fn the_policy_allows_the_calls_that_are_made_and_no_others() {
-        let policy = Alb::policy();
-        let allowed: BTreeSet<&str> = (0..2)
-            .flat_map(|index| policy["Statement"][index]["Action"].as_array().into_iter().flatten())
-            .filter_map(|action| action.as_str()?.strip_prefix("elasticloadbalancing:"))
-            .collect();
-        let made: BTreeSet<&str> = SOURCES
-            .iter()
-            .flat_map(|source| source.split("answer(\"elasticloadbalancing:").skip(1))
-            .filter_map(|rest| rest.split('"').next())
-            .collect();
-        assert_eq!(allowed, made);
-    }
 
     #[test]
     fn the_service_without_a_path_has_a_rule_only_where_it_has_a_second_target_group() {

@@ -23,6 +23,7 @@ const TLS_POLICY: &str = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09";
 /// What differs, as [`Change::field`].
 const PROTOCOL: &str = "protocol";
 const CERTIFICATE: &str = "certificate";
+const POLICY: &str = "security policy";
 const DEFAULT_ACTION: &str = "default action";
 const RULE: &str = "rule";
 
@@ -72,6 +73,8 @@ pub struct Listener {
     identity: Identity,
     port: i32,
     certificate: Option<String>,
+    /// Security policy; without one what somebody has chosen stays
+    policy: Option<String>,
     default: Default,
     /// The stack's target groups, to which no rule of a listener that redirects may forward.
     bypassed: Vec<TargetGroupArn>,
@@ -88,20 +91,34 @@ pub struct Live {
     pub name: String,
     protocol: String,
     certificate: Option<String>,
+    policy: Option<String>,
     actions: Vec<Action>,
     /// ARNs and descriptions of rules that forward around the redirect
     around: Vec<(String, String)>,
 }
 
+impl Live {
+    /// Returns the ARN of its default certificate.
+    pub fn certificate(&self) -> Option<&str> {
+        self.certificate.as_deref()
+    }
+}
+
 impl Listener {
     /// Makes the listener that serves the stack: on 443 when there is a certificate, else on 80.
-    pub fn serving(stack: &Stack, balancer: &Held<LoadBalancer>, list: &Rc<Listeners>, group: &TargetGroupArn) -> Self {
-        let certificate = stack.alb.certificate_arn.clone();
+    pub fn serving(
+        stack: &Stack,
+        balancer: &Held<LoadBalancer>,
+        list: &Rc<Listeners>,
+        group: &TargetGroupArn,
+        certificate: Option<String>,
+    ) -> Self {
         let (port, scheme) = if certificate.is_some() { (443, "https") } else { (80, "http") };
         Self {
             identity: Identity::new(&stack.name, LAYER, format!("{}-{scheme}-{port}", stack.alb.name)),
             port,
             certificate,
+            policy: stack.alb.ssl_policy.clone(),
             default: Default::Forward(group.clone()),
             bypassed: Vec::new(),
             balancer_is_new: balancer.is_new(),
@@ -120,11 +137,16 @@ impl Listener {
             identity: Identity::new(&stack.name, LAYER, format!("{}-http-80", stack.alb.name)),
             port: 80,
             certificate: None,
+            policy: None,
             default: Default::Redirect,
             bypassed: groups.to_vec(),
             balancer_is_new: balancer.is_new(),
             list: Rc::clone(list),
         }
+    }
+
+    fn policy(&self) -> &str {
+        self.policy.as_deref().unwrap_or(TLS_POLICY)
     }
 
     fn protocol(&self) -> ProtocolEnum {
@@ -153,6 +175,7 @@ impl Listener {
             name: self.identity.name.clone(),
             protocol: described.protocol().map(|protocol| protocol.as_str().to_owned()).unwrap_or_default(),
             certificate: certificate.map(str::to_owned),
+            policy: described.ssl_policy().map(str::to_owned),
             actions: described.default_actions().to_vec(),
             around: Vec::new(),
         }
@@ -188,6 +211,7 @@ impl Resource for Listener {
             name: self.identity.name.clone(),
             protocol: self.protocol().as_str().to_owned(),
             certificate: self.certificate.clone(),
+            policy: self.certificate.as_ref().map(|_| self.policy().to_owned()),
             actions: vec![self.action()],
             around: Vec::new(),
         }
@@ -215,13 +239,14 @@ impl Resource for Listener {
         let call = elb.write.create_listener().load_balancer_arn(self.list.load_balancer.as_str());
         let call = call.protocol(self.protocol()).port(self.port).default_actions(self.action());
         let call = call.set_certificates(self.certificates()).set_tags(elb::tags(&self.identity));
-        let call = call.set_ssl_policy(self.certificate.as_ref().map(|_| TLS_POLICY.to_owned()));
+        let call = call.set_ssl_policy(self.certificate.as_ref().map(|_| self.policy().to_owned()));
         let reply = call.send().await.answer("elasticloadbalancing:CreateListener").map_err(explain)?;
         let made = reply.listeners.unwrap_or_default().into_iter().next();
         Ok(self.live(&present(made, "elasticloadbalancing:CreateListener", "the listener")?))
     }
 
-    /// Compares protocol, certificate and default action; the security policy that somebody has chosen is left alone.
+    /// Compares protocol, certificate, security policy and default action; a security policy that somebody has chosen is
+    /// left alone where the file names none.
     fn diff(&self, live: &Live) -> Vec<Change> {
         let none = String::new();
         let certificate = |arn: &Option<String>| arn.as_ref().unwrap_or(&none).clone();
@@ -237,6 +262,11 @@ impl Resource for Listener {
         let changes = [
             Change::of(PROTOCOL, &live.protocol, &self.protocol().as_str().to_owned()),
             Change::of(CERTIFICATE, &certificate(&live.certificate), &certificate(&self.certificate)),
+            // With the protocol comes the policy.
+            self.policy
+                .as_ref()
+                .filter(|_| live.certificate.is_some())
+                .and_then(|policy| Change::of(POLICY, live.policy.as_ref().unwrap_or(&none), policy)),
             action,
         ];
         let around = live.around.iter().map(|(_, rule)| Change::update(RULE, rule, ""));
@@ -246,13 +276,14 @@ impl Resource for Listener {
     async fn update(&self, elb: &Elb, live: &Live, changes: &[Change]) -> Result<()> {
         let touches = |field: &str| changes.iter().any(|change| change.field == field);
         let (protocol, action) = (touches(PROTOCOL), touches(DEFAULT_ACTION));
-        if protocol || action || touches(CERTIFICATE) {
+        if protocol || action || touches(CERTIFICATE) || touches(POLICY) {
             // With the protocol come certificate and security policy; an HTTP listener loses both by itself:
             // <https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_ModifyListener.html>
             let call =
                 elb.write.modify_listener().listener_arn(live.arn.as_str()).set_certificates(self.certificates());
             let call = call.set_protocol(protocol.then(|| self.protocol()));
-            let policy = self.certificate.as_ref().filter(|_| protocol).map(|_| TLS_POLICY.to_owned());
+            let policy = self.certificate.as_ref().filter(|_| protocol || touches(POLICY));
+            let policy = policy.map(|_| self.policy().to_owned());
             let call = call.set_ssl_policy(policy).set_default_actions(action.then(|| vec![self.action()]));
             call.send().await.answer("elasticloadbalancing:ModifyListener").map_err(explain)?;
         }
@@ -290,11 +321,12 @@ pub async fn delete(elb: &Elb, arn: &str) -> Result<()> {
 }
 
 /// Adds to a refusal what a person can do about it.
-fn explain(error: Error) -> Error {
+pub fn explain(error: Error) -> Error {
     match error.code() {
         Some("CertificateNotFound" | "UnsupportedCertificate") => {
-            error.hint("`alb.certificate_arn` must name a certificate that ACM has issued in the stack's region")
+            error.hint("a load balancer takes certificates that ACM has issued in its own region")
         }
+        Some("SSLPolicyNotFound") => error.hint("correct `alb.ssl_policy`, or leave it out"),
         Some("TargetGroupAssociationLimit") => error.hint("give the service another `target_group` in the stack file"),
         _ => error,
     }
@@ -315,6 +347,7 @@ mod tests {
             identity: Identity::new("prod", LAYER, "ecs-alb-http-80"),
             port,
             certificate: certificate.map(str::to_owned),
+            policy: None,
             default,
             bypassed: Vec::new(),
             balancer_is_new: false,
@@ -346,6 +379,7 @@ mod tests {
             name: "ecs-alb-http-80".to_owned(),
             protocol: protocol.to_owned(),
             certificate: certificate.map(str::to_owned),
+            policy: certificate.map(|_| "ELBSecurityPolicy-2016-08".to_owned()),
             actions: vec![action],
             around: Vec::new(),
         };
@@ -388,6 +422,17 @@ mod tests {
             let found: Vec<_> = listener.diff(&live).iter().map(ToString::to_string).collect();
             assert_eq!(found, expected);
         }
+    }
+
+    #[test]
+    fn a_security_policy_is_changed_only_where_the_file_names_one() {
+        let mut https = listener(443, Some(CERTIFICATE_ARN), Default::Forward(FRONTEND.into()));
+        let live = Live { policy: Some("ELBSecurityPolicy-2016-08".to_owned()), ..https.planned() };
+        assert_eq!(https.diff(&live), []);
+        https.policy = Some("ELBSecurityPolicy-TLS13-1-3-2021-06".to_owned());
+        let texts: Vec<_> = https.diff(&live).iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["security policy: ELBSecurityPolicy-2016-08 -> ELBSecurityPolicy-TLS13-1-3-2021-06"]);
+        assert_eq!(https.diff(&https.planned()), []);
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub struct Live {
     pub arn: LoadBalancerArn,
     /// Its DNS name, known from the create call on
     pub dns_name: String,
+    /// The hosted zone of ELB that holds that name
+    pub zone: String,
     vpc: VpcId,
     subnets: BTreeSet<String>,
     security_groups: BTreeSet<String>,
@@ -105,6 +107,7 @@ impl Resource for LoadBalancer {
         Live {
             arn: LoadBalancerArn::planned(&self.identity.name),
             dns_name: ecs_core::id::planned("DNS name", &self.identity.name),
+            zone: ecs_core::id::planned("hosted zone", &self.identity.name),
             vpc: self.vpc.clone(),
             subnets: self.subnets.clone(),
             security_groups: BTreeSet::from([self.security_group.clone()]),
@@ -234,6 +237,7 @@ fn live(described: &Described) -> Live {
     Live {
         arn: described.load_balancer_arn().unwrap_or_default().into(),
         dns_name: described.dns_name().unwrap_or_default().to_owned(),
+        zone: described.canonical_hosted_zone_id().unwrap_or_default().to_owned(),
         vpc: described.vpc_id().unwrap_or_default().into(),
         subnets: zones.filter_map(|zone| zone.subnet_id()).map(str::to_owned).collect(),
         security_groups: described.security_groups().iter().cloned().collect(),

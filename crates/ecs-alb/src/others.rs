@@ -45,6 +45,8 @@ pub struct Other {
     kind: Kind,
     arn: String,
     text: String,
+    /// It carries the stack's tag: a file of before has asked for it
+    ours: bool,
 }
 
 /// What kind of thing it is, in the order of deletion.
@@ -93,11 +95,14 @@ impl Others {
     }
 
     fn new(stack: &Stack, listings: &Rc<Listings>, scope: Scope) -> Self {
-        let https = stack.alb.certificate_arn.is_some();
+        let mut ports = BTreeSet::from([i32::from(stack.alb_port())]);
+        if stack.alb.redirect {
+            ports.insert(80);
+        }
         Self {
             identity: Identity::new(&stack.name, LAYER, &stack.alb.name),
             groups: stack.services.iter().map(|(key, service)| service.target_group(key)).collect(),
-            ports: if https { BTreeSet::from([80, 443]) } else { BTreeSet::from([80]) },
+            ports,
             listings: Rc::clone(listings),
             scope,
         }
@@ -129,6 +134,13 @@ impl Others {
         Ok(ours.map(|(arn, _)| former(arn)).collect())
     }
 
+    /// Reads which of them a file of before has asked for; without any there is nothing to ask.
+    async fn owned(&self, elb: &Elb, others: Vec<Other>) -> Result<Vec<Other>> {
+        let arns: Vec<String> = others.iter().map(|other| other.arn.clone()).collect();
+        let owners = elb::read_owners(elb, &arns, &self.identity).await?;
+        Ok(others.into_iter().zip(owners).map(|(other, owner)| Other { ours: owner == Owner::Ours, ..other }).collect())
+    }
+
     /// Says whether a target group can be one of a service that the stack no longer has: what another load balancer uses
     /// cannot.
     fn may_be_ours(&self, group: &Group, balancer: Option<&str>) -> bool {
@@ -141,7 +153,7 @@ impl Others {
         let describe = |listener: &Listens| {
             let port = listener.port().unwrap_or_default();
             let arn = listener.listener_arn().unwrap_or_default().to_owned();
-            Other { kind: Kind::Listener, text: format!("on port {port} ({arn})"), arn }
+            Other { kind: Kind::Listener, text: format!("on port {port} ({arn})"), arn, ours: false }
         };
         other.map(describe).collect()
     }
@@ -174,12 +186,13 @@ impl Resource for Others {
         match &self.scope {
             Scope::Rules(rules) => {
                 let present = rules.get(elb).await?;
-                Ok(Some(rules.others(&present).into_iter().map(other_rule).collect()))
+                Ok(Some(self.owned(elb, rules.others(&present).into_iter().map(other_rule).collect()).await?))
             }
             Scope::Rest(listeners) => {
                 let (listeners, groups) = join!(listeners.get(elb), self.groups(elb));
                 let (listeners, groups) = (listeners, groups).all()?;
-                Ok(Some(self.other_listeners(&listeners).into_iter().chain(groups).collect()))
+                let listeners = self.owned(elb, self.other_listeners(&listeners)).await?;
+                Ok(Some(listeners.into_iter().chain(groups).collect()))
             }
             Scope::Destroy => Ok(Some(self.groups(elb).await?).filter(|groups| !groups.is_empty())),
         }
@@ -191,7 +204,11 @@ impl Resource for Others {
     }
 
     fn diff(&self, live: &Vec<Other>) -> Vec<Change> {
-        live.iter().map(|other| Change::foreign(other.kind.field(), &other.text)).collect()
+        let change = |other: &Other| match other.ours {
+            true => Change::former(other.kind.field(), &other.text),
+            false => Change::foreign(other.kind.field(), &other.text),
+        };
+        live.iter().map(change).collect()
     }
 
     async fn update(&self, elb: &Elb, live: &Vec<Other>, _changes: &[Change]) -> Result<()> {
@@ -243,12 +260,11 @@ impl Resource for Others {
 
 fn other_rule(rule: &Routes) -> Other {
     let arn = rule.rule_arn().unwrap_or_default().to_owned();
-    Other { kind: Kind::Rule, text: format!("{} ({arn})", rule::describe(rule)), arn }
+    Other { kind: Kind::Rule, text: format!("{} ({arn})", rule::describe(rule)), arn, ours: false }
 }
 
 fn former(arn: String) -> Other {
-    let text = format!("{}, which the stack file no longer has", elb::name_in(&arn));
-    Other { kind: Kind::TargetGroup, text, arn }
+    Other { kind: Kind::TargetGroup, text: elb::name_in(&arn).to_owned(), arn, ours: true }
 }
 
 /// Returns the keys of the services whose second target group is still in use on the stack's load balancer.
@@ -313,18 +329,13 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_reported_as_somebody_elses() {
+    fn everything_else_is_reported_as_somebody_elses_or_as_no_longer_needed() {
         let listener = Listens::builder().listener_arn("arn:l").port(8080).build();
         let ours = Listens::builder().listener_arn("arn:80").port(80).build();
         let mut live = others().other_listeners(&[ours, listener]);
         live.push(former("arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/reporting-tg/1".to_owned()));
-        let changes: Vec<_> = others().diff(&live).iter().map(ToString::to_string).collect();
-        assert_eq!(
-            changes,
-            [
-                "listener: remove on port 8080 (arn:l)",
-                "target group: remove reporting-tg, which the stack file no longer has"
-            ]
-        );
+        let changes =
+            [Change::foreign("listener", "on port 8080 (arn:l)"), Change::former("target group", "reporting-tg")];
+        assert_eq!(others().diff(&live), changes);
     }
 }

@@ -5,6 +5,10 @@ pub mod deployment;
 #[cfg(feature = "deployments")]
 mod download;
 mod error;
+#[cfg(feature = "in-use")]
+mod in_use;
+#[cfg(feature = "log-groups")]
+pub mod log_group;
 #[cfg(feature = "parameters")]
 pub mod parameter;
 mod session;
@@ -12,4 +16,6 @@ mod session;
 #[cfg(feature = "deployments")]
 pub use download::download;
 pub use error::{Answer, classify, present};
+#[cfg(feature = "in-use")]
+pub use in_use::InUse;
 pub use session::{Api, Caller, Session};

@@ -76,6 +76,8 @@ ids! {
     AllocationId
     /// A route table's id, `rtb-…`.
     RouteTableId
+    /// A network ACL's id, `acl-…`.
+    NetworkAclId
     /// A VPC endpoint's id, `vpce-…`.
     VpcEndpointId
     /// A security group's id, `sg-…`.

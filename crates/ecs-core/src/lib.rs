@@ -2,12 +2,16 @@
 //! errors and exit codes, the console and the command line.
 
 pub mod console;
+pub mod cost;
 pub mod deploy_rights;
+pub mod diagram;
 pub mod document;
 pub mod error;
 pub mod id;
 pub mod listing;
 pub mod member;
+pub mod network_facts;
+pub mod percent;
 pub mod program;
 pub mod resource;
 pub mod run;

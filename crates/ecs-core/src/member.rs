@@ -33,6 +33,9 @@ pub struct Net {
     pub public_subnet_ids: Vec<SubnetId>,
     /// Private subnets, in the order of the zones
     pub private_subnet_ids: Vec<SubnetId>,
+    /// IPv4 ranges of the private subnets, in the order of the zones; none where ecs-net has neither made nor looked at them
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub private_cidrs: Vec<String>,
     /// Subnets for a database, without a way out, in the order of the zones; none where the stack has no such tier
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub database_subnet_ids: Vec<SubnetId>,
@@ -197,6 +200,7 @@ impl Member for Net {
             vpc_id: VpcId::planned("unknown"),
             public_subnet_ids: Vec::new(),
             private_subnet_ids: Vec::new(),
+            private_cidrs: Vec::new(),
             database_subnet_ids: Vec::new(),
             internet_gateway_id: None,
             public_route_table_id: None,

@@ -22,7 +22,7 @@ mod tables;
 use std::rc::Rc;
 
 use aws_sdk_rds::Client;
-use ecs_aws::parameter::{Parameters, Wanted as WantedParameter, resolve};
+use ecs_aws::parameter::{self, Parameters, Wanted as WantedParameter, resolve};
 use ecs_aws::{Api, Session};
 use ecs_core::id::planned;
 use ecs_core::member::{self, Net, Sg};
@@ -90,11 +90,14 @@ impl Tool for Db {
                     "Sid": "Read",
                     "Effect": "Allow",
                     "Action": [
+                        "ecs:DescribeServices",
+                        "ecs:DescribeTaskDefinition",
                         "rds:DescribeDBEngineVersions",
                         "rds:DescribeDBInstances",
                         "rds:DescribeDBParameterGroups",
                         "rds:DescribeDBParameters",
-                        "rds:DescribeDBSubnetGroups"
+                        "rds:DescribeDBSubnetGroups",
+                        "ssm:DescribeParameters"
                     ],
                     "Resource": "*"
                 },
@@ -219,7 +222,12 @@ impl Tool for Db {
     async fn layer(run: &Run<'_>, session: &Session, stack: &Stack, options: &Options) -> Result<()> {
         let (database, tables) =
             join!(database(run, session, stack, options), tables::layer(run, session, stack, options));
-        (database, tables).all().map(drop)
+        (database, tables).all()?;
+        // Without a database or a table nothing of the layer tells of its parameters.
+        if !stack.db.enabled && stack.tables.is_empty() {
+            return Ok(());
+        }
+        parameter::ensure_former(run, session, &session.api(aws_sdk_ssm::Client::new), stack, LAYER).await
     }
 }
 
@@ -380,7 +388,7 @@ mod tests {
     use super::*;
 
     /// The sources of every call that the layer makes; each names its call as `service:Operation`, which is its action.
-    const SOURCES: [&str; 14] = [
+    const SOURCES: [&str; 15] = [
         include_str!("parameter_group.rs"),
         include_str!("existing.rs"),
         include_str!("rotation.rs"),
@@ -393,13 +401,14 @@ mod tests {
         include_str!("password.rs"),
         include_str!("rds.rs"),
         include_str!("subnet_group.rs"),
+        include_str!("../../ecs-aws/src/in_use.rs"),
         include_str!("../../ecs-aws/src/parameter.rs"),
         include_str!("../../ecs-aws/src/session.rs"),
     ];
 
     #[test]
     fn the_policy_allows_exactly_the_calls() {
-        let services = ["dynamodb:", "rds:", "ssm:", "sts:"];
+        let services = ["dynamodb:", "ecs:", "rds:", "ssm:", "sts:"];
         let is_action = |text: &str| services.iter().any(|service| text.starts_with(service)) && !text.contains(' ');
         let calls: BTreeSet<&str> =
             SOURCES.iter().flat_map(|source| source.split('"')).filter(|text| is_action(text)).collect();

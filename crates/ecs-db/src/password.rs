@@ -104,13 +104,6 @@ impl Secret {
             };
             run.ensure(&self.ssm, password).await?;
         }
-        // Left by a run that was killed while it brought another password in.
-        if run.destroys()
-            && let Ok(name) = self.next_name()
-        {
-            let identity = Identity::new(&stack.name, LAYER, name);
-            run.ensure(&self.ssm, Password { identity, secret: Rc::clone(self), instance: None }).await?;
-        }
         Ok(())
     }
 

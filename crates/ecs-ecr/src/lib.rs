@@ -81,8 +81,12 @@ impl Tool for Ecr {
 
     async fn layer(run: &Run<'_>, session: &Session, stack: &Stack, options: &Options) -> Result<()> {
         let ecr = session.api(Client::new);
-        let names = repositories(stack);
+        let mut names = repositories(stack);
         let list = Rc::new(Listing::default());
+        if run.destroys() {
+            let former = repository::former(&ecr, stack, &names, &list).await;
+            names.extend(former.map_err(|error| error.doing("looking for ECR repositories of services of before"))?);
+        }
         let made = join_all(names.iter().map(|name| {
             let repository = Repository::new(stack, name, &list);
             let repository = if run.destroys() { repository.for_destroy(options.force) } else { repository };

@@ -1,5 +1,6 @@
 //! One private image repository, with its scanning, tag mutability and lifecycle policy.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use aws_sdk_ecr::types::{
 use ecs_aws::{Answer as _, present};
 use ecs_core::stack::TagMutability;
 use ecs_core::{All as _, Change, Error, Identity, Listing, Owner, Resource, Result, Stack};
+use futures::future::join_all;
 use futures::join;
 
 use crate::lifecycle::{self, Lifecycle};
@@ -129,11 +131,7 @@ impl Resource for Repository {
     ///
     /// All are listed: asked for by name, one that does not exist fails the call for the others, too.
     async fn find(&self, ecr: &EcrApi) -> Result<Option<Live>> {
-        let list = self.list.get(async || {
-            let pages = ecr.read.describe_repositories().into_paginator().page_size(PAGE).items();
-            pages.send().collect::<Result<Vec<_>, _>>().await.answer("ecr:DescribeRepositories")
-        });
-        let list = list.await?;
+        let list = listed(ecr, &self.list).await?;
         let name = Some(self.identity.name.as_str());
         let Some(described) = list.iter().find(|described| described.repository_name() == name) else {
             return Ok(None);
@@ -235,6 +233,34 @@ impl Resource for Repository {
     fn forget(&self) {
         self.list.forget();
     }
+}
+
+/// Returns the names of the stack's repositories that no service of the file has: services of before have left them, and a
+/// destroy takes them along.
+///
+/// # Errors
+/// Any refusal by ECR.
+pub async fn former(ecr: &EcrApi, stack: &Stack, known: &BTreeSet<String>, list: &List) -> Result<Vec<String>> {
+    let all = listed(ecr, list).await?;
+    let others = all.iter().filter(|one| !one.repository_name().is_some_and(|name| known.contains(name)));
+    let found = others.map(async |described| {
+        let name = described.repository_name().unwrap_or_default();
+        let owner = Repository::new(stack, name, list).read_owner(ecr, &Repository::live(described)).await;
+        match owner {
+            // Another destroy was faster.
+            Err(error) if error.kind() == ecs_core::Kind::NotFound => Ok(None),
+            owner => Ok((owner? == Owner::Ours).then(|| name.to_owned())),
+        }
+    });
+    Ok(join_all(found).await.all()?.into_iter().flatten().collect())
+}
+
+async fn listed(ecr: &EcrApi, list: &List) -> Result<Rc<Vec<Described>>> {
+    let load = async || {
+        let pages = ecr.read.describe_repositories().into_paginator().page_size(PAGE).items();
+        pages.send().collect::<Result<Vec<_>, _>>().await.answer("ecr:DescribeRepositories")
+    };
+    list.get(load).await
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ecs_core::Change;
+use ecs_core::{Change, percent};
 use serde_json::{Map, Value};
 
 /// What a policy document says, however it is spelt: a line for each action on each resource.
@@ -24,7 +24,7 @@ impl Grants {
     pub fn read(text: &str) -> Self {
         let document = read(text);
         // What is no document is equal to nothing that we write, so it is replaced.
-        if document.is_null() { Self(BTreeSet::from([decode(text)])) } else { Self::of(&document) }
+        if document.is_null() { Self(BTreeSet::from([percent::decode(text)])) } else { Self::of(&document) }
     }
 
     /// Compares with what is wanted: a change for each line that is too much or missing.
@@ -37,7 +37,7 @@ impl Grants {
 
 /// Reads a document as IAM returns it; null for what is none.
 pub fn read(text: &str) -> Value {
-    serde_json::from_str(&decode(text)).unwrap_or_default()
+    serde_json::from_str(&percent::decode(text)).unwrap_or_default()
 }
 
 /// Counts the characters of a document as IAM's quotas do: white space is none.
@@ -102,27 +102,6 @@ fn canonical(value: &Value) -> Value {
 /// Writes a string bare, and anything else as JSON.
 fn text_of(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// Decodes `%XX`; what is no such escape stays.
-fn decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let escaped = text.get(at + 1..at + 3).filter(|_| byte == b'%');
-        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(escaped) => {
-                decoded.push(escaped);
-                at += 3;
-            }
-            None => {
-                decoded.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
 }
 
 #[cfg(test)]

@@ -50,7 +50,8 @@ impl GivenRole {
         self.name().eq_ignore_ascii_case(name)
     }
 
-    fn name(&self) -> &str {
+    /// Returns its name.
+    pub fn name(&self) -> &str {
         self.arn.as_str().rsplit('/').next().unwrap_or_default()
     }
 

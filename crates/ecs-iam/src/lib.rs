@@ -3,6 +3,7 @@
 
 mod deploy_access;
 mod document;
+mod former;
 mod given_role;
 mod oidc_provider;
 mod role;
@@ -22,6 +23,7 @@ use futures::future::join_all;
 use futures::join;
 use serde_json::{Value, json};
 
+use crate::former::{Former, task_role_description};
 use crate::given_role::GivenRole;
 use crate::oidc_provider::OidcProvider;
 use crate::role::Role;
@@ -58,7 +60,13 @@ impl Tool for Iam {
                 {
                     "Sid": "Look",
                     "Effect": "Allow",
-                    "Action": ["iam:ListOpenIDConnectProviders", "sts:GetCallerIdentity"],
+                    "Action": [
+                        "ecs:DescribeServices",
+                        "ecs:DescribeTaskDefinition",
+                        "iam:ListOpenIDConnectProviders",
+                        "iam:ListRoles",
+                        "sts:GetCallerIdentity"
+                    ],
                     "Resource": "*"
                 },
                 {
@@ -132,7 +140,7 @@ impl Tool for Iam {
         let tasks: Vec<Role> = task_roles
             .iter()
             .map(|(name, (key, service))| {
-                Role::new(stack, name, &format!("Task role for {key} application")).for_tasks(stack, (key, service))
+                Role::new(stack, name, &task_role_description(key)).for_tasks(stack, (key, service))
             })
             .collect();
         let region = stack.region.as_deref().unwrap_or_default();
@@ -167,7 +175,11 @@ impl Tool for Iam {
             deploy_role_arn: deploy.as_ref().map(|role| role.arn.clone()),
             new: new || made.iter().chain(&deploy).any(Held::is_new),
             execution_role_arn,
-        })
+        })?;
+        if !run.seeks_former() {
+            return Ok(());
+        }
+        Former::new(stack, wanted(stack)).ensure(run, session, &iam).await
     }
 }
 
@@ -205,20 +217,33 @@ async fn deploy(run: &Run<'_>, iam: &IamApi, stack: &Stack) -> Result<Option<Hel
 
 /// Looks for what is to be deleted: all roles, by their names, with whatever policies they have.
 ///
-/// A file of before may have had a strategy that shifts traffic, or a deploy role of the usual name. GitHub's identity
-/// provider stays: the whole account shares it.
+/// A file of before may have had a strategy that shifts traffic, a deploy role of the usual name, or other services. GitHub's
+/// identity provider stays: the whole account shares it.
 async fn destroy(run: &Run<'_>, iam: &IamApi, stack: &Stack) -> Result<()> {
     if stack.iam.github.is_some() {
         run.console().say("kept", "GitHub's identity provider stays: the whole account shares it");
     }
-    let deploy = stack.deploy_role().unwrap_or_else(|| format!("{}-deploy", stack.name));
-    let mut names: BTreeSet<String> = task_roles(stack).into_keys().collect();
-    names.extend([stack.iam.execution_role.clone(), stack.iam.infrastructure_role.clone(), deploy]);
+    let former = Former::new(stack, wanted(stack)).look(iam).await?;
+    let mut names = wanted(stack);
+    names.extend(former.into_iter().map(|role| role.name));
+    names.extend([stack.iam.infrastructure_role.clone(), stack.usual_deploy_role()]);
     // One that the file gives is never touched, whatever its tags say.
     let given = GivenRole::of(stack);
     names.retain(|name| !given.iter().any(|role| role.is_named(name)));
     let found = names.iter().map(|name| run.ensure(iam, Role::new(stack, name, "")));
     join_all(found).await.all().map(drop)
+}
+
+/// Returns the names of all roles that the stack file asks for.
+fn wanted(stack: &Stack) -> BTreeSet<String> {
+    let mut names: BTreeSet<String> = task_roles(stack).into_keys().collect();
+    let own = |given: &Option<String>, name: &String| given.is_none().then(|| name.clone());
+    names.extend(own(&stack.iam.execution_role_arn, &stack.iam.execution_role));
+    names.extend(own(&stack.iam.infrastructure_role_arn, &stack.iam.infrastructure_role).filter(|_| stack.shifts()));
+    names.extend(stack.deploy_role());
+    // One that the file gives stays, whatever its tags say.
+    names.extend(GivenRole::of(stack).iter().map(|role| role.name().to_owned()));
+    names
 }
 
 /// Returns the task roles' names, each with the first service that has it.
@@ -251,7 +276,13 @@ mod tests {
             None => vec![&statement["Action"]],
         });
         let allowed: BTreeSet<&str> = actions.filter_map(Value::as_str).collect();
-        let sources = [include_str!("given_role.rs"), include_str!("oidc_provider.rs"), include_str!("role.rs")];
+        let sources = [
+            include_str!("../../ecs-aws/src/in_use.rs"),
+            include_str!("former.rs"),
+            include_str!("given_role.rs"),
+            include_str!("oidc_provider.rs"),
+            include_str!("role.rs"),
+        ];
         let calls = sources.iter().flat_map(|source| source.split("answer").skip(1));
         let calls = calls.filter_map(|rest| rest.trim_start_matches("_if_found").strip_prefix("(\""));
         let made = calls.filter_map(|rest| rest.split('"').next()).chain(["sts:GetCallerIdentity"]);

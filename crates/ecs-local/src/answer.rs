@@ -63,7 +63,7 @@ impl Answer {
                 );
                 Answer::new(status, "text/xml", body.into())
             }
-            Protocol::Query => {
+            Protocol::Query | Protocol::RestXml => {
                 let (code, message) = (escape(code), escape(message));
                 let body = format!(
                     "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>\

@@ -100,6 +100,8 @@ pub(crate) enum Protocol {
     Json,
     /// Smithy RPC v2 CBOR.
     Cbor,
+    /// XML both ways, and the operation in method and path: Route 53.
+    RestXml,
     /// Anything else.
     Rest,
 }
@@ -150,6 +152,11 @@ impl Request {
             request.operation = action;
             request.form = form;
             request.protocol = if request.service == "ec2" { Protocol::Ec2Query } else { Protocol::Query };
+        } else if request.service == "route53"
+            && let Some(operation) = crate::route53::operation(request.method.as_str(), request.uri.path())
+        {
+            operation.clone_into(&mut request.operation);
+            request.protocol = Protocol::RestXml;
         } else if request.service == "s3" && request.method == Method::GET {
             // Nobody asks S3 for anything but the layers that ECR keeps there.
             "GetObject".clone_into(&mut request.operation);
@@ -205,6 +212,8 @@ impl Request {
         let mut names: Vec<Cow<'_, str>> = match self.protocol {
             Protocol::Ec2Query | Protocol::Query => self.form_names(),
             Protocol::Json | Protocol::Cbor => json_names(&self.json),
+            // The zone or the change.
+            Protocol::RestXml => self.uri.path().split('/').nth(3).map(Cow::Borrowed).into_iter().collect(),
             Protocol::Rest => Vec::new(),
         };
         if names.len() > NAMES {

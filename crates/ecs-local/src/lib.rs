@@ -2,6 +2,7 @@
 //!
 //! `ecs-local -- COMMAND` runs a command against it; [`LocalAws`] is the same for tests.
 
+mod acm;
 mod answer;
 mod application_autoscaling;
 mod call;
@@ -29,6 +30,7 @@ mod proxy;
 mod rds;
 mod recorder;
 mod refusal;
+mod route53;
 mod ssm;
 mod sts;
 mod turn;

@@ -24,7 +24,8 @@ use crate::upstream::Upstream;
 use crate::weather::broken::{self, Body, Broken};
 use crate::weather::{Go, Harm, Holds, Sky, Weather, When};
 use crate::{
-    application_autoscaling, cloudwatch, dynamodb, ec2, ecr, elasticloadbalancing, iam, logs, model, rds, ssm, sts,
+    acm, application_autoscaling, cloudwatch, dynamodb, ec2, ecr, elasticloadbalancing, iam, logs, model, rds, route53,
+    ssm, sts,
 };
 
 /// Control paths, for tests in other languages than Rust.
@@ -45,6 +46,8 @@ pub(crate) struct Proxy {
     pub(crate) newborn: Newborn,
     pub(crate) elasticloadbalancing: elasticloadbalancing::State,
     pub(crate) rds: rds::State,
+    pub(crate) acm: acm::State,
+    pub(crate) route53: route53::State,
     pub(crate) dynamodb: dynamodb::State,
     pub(crate) iam: iam::State,
     /// Held while moto loads: a reset in the middle fails.
@@ -75,6 +78,8 @@ impl Proxy {
             newborn,
             elasticloadbalancing: elasticloadbalancing::State::default(),
             rds: rds::State::default(),
+            acm: acm::State::default(),
+            route53: route53::State::default(),
             dynamodb: dynamodb::State::default(),
             iam: iam::State::default(),
             warming: Mutex::new(()),
@@ -131,6 +136,8 @@ impl Proxy {
         self.newborn.clear();
         self.elasticloadbalancing.clear();
         self.rds.clear();
+        self.acm.clear();
+        self.route53.clear();
         self.dynamodb.clear();
         self.iam.clear();
         Ok(())
@@ -239,6 +246,8 @@ impl Proxy {
                 ec2::owners_changed(self, request).await;
                 answer
             }
+            "acm" => acm::answer(self, request).await,
+            "route53" => route53::answer(self, request).await,
             "application-autoscaling" => application_autoscaling::answer(self, request).await,
             "logs" => logs::answer(self, request).await,
             "monitoring" => cloudwatch::answer(self, request).await,

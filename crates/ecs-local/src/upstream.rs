@@ -84,6 +84,11 @@ impl Upstream {
         self.call(service, region, &headers, body.to_string()).await
     }
 
+    /// Reads something of a REST service: Route 53.
+    pub(crate) async fn get(&self, service: &str, region: &str, path: &str) -> Reply {
+        self.ask(Method::GET, path, service, region, &[], String::new()).await
+    }
+
     /// Forgets everything that moto holds.
     pub(crate) async fn reset(&self) -> Result<(), String> {
         let answer = self.send(Method::POST, "/moto-api/reset", HeaderMap::new(), Bytes::new()).await?;
@@ -91,6 +96,18 @@ impl Upstream {
     }
 
     async fn call(&self, service: &str, region: &str, extra: &[(HeaderName, &str)], body: String) -> Reply {
+        self.ask(Method::POST, "/", service, region, extra, body).await
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        service: &str,
+        region: &str,
+        extra: &[(HeaderName, &str)],
+        body: String,
+    ) -> Reply {
         let scope = format!(
             "AWS4-HMAC-SHA256 Credential=testing/20200101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0"
         );
@@ -100,7 +117,7 @@ impl Upstream {
                 headers.insert(name.clone(), value);
             }
         }
-        match self.send(Method::POST, "/", headers, body.into()).await {
+        match self.send(method, path, headers, body.into()).await {
             Ok(answer) => Reply { status: answer.status, body: String::from_utf8_lossy(&answer.body).into_owned() },
             Err(why) => Reply { status: StatusCode::BAD_GATEWAY, body: why },
         }
@@ -133,7 +150,7 @@ fn is_html(answer: &Answer) -> bool {
 fn unknown(request: &Request) -> Answer {
     let code = match request.protocol {
         Protocol::Ec2Query | Protocol::Query => "InvalidAction",
-        Protocol::Json | Protocol::Cbor | Protocol::Rest => "UnknownOperationException",
+        Protocol::Json | Protocol::Cbor | Protocol::RestXml | Protocol::Rest => "UnknownOperationException",
     };
     let message =
         format!("ecs-local has no {}:{} (moto does not know it, or failed in it)", request.service, request.operation);

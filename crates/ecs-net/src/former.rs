@@ -5,14 +5,16 @@ use std::time::Duration;
 use aws_sdk_ec2::types::{NatGatewayState, Tag};
 use ecs_aws::Answer as _;
 use ecs_core::id::VpcId;
-use ecs_core::{All as _, Change, Health, Identity, Owner, Resource, Result, Run};
+use ecs_core::{All as _, Change, Error, Health, Identity, Owner, Resource, Result, Run, tag};
 use futures::future::join_all;
 
-use crate::{Ec2, ec2, elastic_ip, nat_gateway, route_table, security_group, subnet, vpc_endpoint};
+use crate::{Ec2, LAYER, ec2, elastic_ip, nat_gateway, network_acl, route_table, security_group, subnet, vpc_endpoint};
 
 /// The listings that tell what is there.
 #[derive(Debug, Clone)]
 pub struct Lists {
+    /// The VPC's network ACLs
+    pub acls: network_acl::List,
     /// The stack's elastic IPs
     pub addresses: elastic_ip::List,
     /// The VPC's endpoints
@@ -30,6 +32,8 @@ pub struct Lists {
 /// What kind of thing it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// Network ACLs, when the subnets have the VPC's own back
+    NetworkAcl,
     /// NAT gateways, which take a minute to go
     NatGateway,
     /// Elastic IPs, free when their NAT gateway is gone
@@ -47,6 +51,7 @@ pub enum Kind {
 impl Kind {
     fn field(self) -> &'static str {
         match self {
+            Kind::NetworkAcl => "network ACL",
             Kind::NatGateway => "NAT gateway",
             Kind::ElasticIp => "elastic IP",
             Kind::VpcEndpoint => "VPC endpoint",
@@ -57,13 +62,24 @@ impl Kind {
     }
 }
 
+/// Which names are of before: the stack's own give them, and want them no more.
+#[derive(Debug)]
+pub struct Names {
+    /// Name of the stack
+    pub stack: String,
+    /// What they start with
+    pub starts: Vec<String>,
+    /// Those that are wanted
+    pub wanted: Vec<String>,
+}
+
 /// All of one kind that the stack no longer needs.
 #[derive(Debug)]
 pub struct Former {
     kind: Kind,
     vpc: VpcId,
     vpc_name: String,
-    names: Vec<Identity>,
+    names: Names,
     lists: Lists,
 }
 
@@ -72,15 +88,17 @@ pub struct Former {
 pub struct One {
     id: String,
     name: String,
-    /// Associations of a route table, which go before it
+    /// Associations of a route table or a network ACL, which go before it
     associations: Vec<String>,
+    /// The network ACL that the subnets of one get in its place
+    heir: Option<String>,
     /// Whether it is being deleted
     leaving: bool,
 }
 
 impl Former {
-    /// Makes the search for what has one of these names.
-    pub fn new(kind: Kind, (vpc, vpc_name): (&VpcId, &str), names: Vec<Identity>, lists: &Lists) -> Self {
+    /// Makes the search for what has such a name.
+    pub fn new(kind: Kind, (vpc, vpc_name): (&VpcId, &str), names: Names, lists: &Lists) -> Self {
         Self { kind, vpc: vpc.clone(), vpc_name: vpc_name.to_owned(), names, lists: lists.clone() }
     }
 
@@ -89,9 +107,6 @@ impl Former {
     /// # Errors
     /// Any refusal by EC2.
     pub async fn ensure(self, run: &Run<'_>, ec2: &Ec2) -> Result<()> {
-        if self.names.is_empty() {
-            return Ok(());
-        }
         let found =
             self.look(ec2).await.map_err(|error| error.doing(format!("reading {} {}", Self::KIND, self.name())))?;
         // What is being deleted is waited for only by who is to delete it.
@@ -100,8 +115,18 @@ impl Former {
     }
 
     async fn look(&self, ec2: &Ec2) -> Result<Vec<One>> {
-        let stack = self.names.first().map(|identity| identity.stack.as_str()).unwrap_or_default();
+        let stack = &self.names.stack;
         let found: Vec<Option<One>> = match self.kind {
+            Kind::NetworkAcl => {
+                let all = network_acl::acls(ec2, &self.vpc, &self.lists.acls).await?;
+                let one = all.iter().map(|acl| {
+                    let associations = acl.associations().iter();
+                    let associations = associations.filter_map(|one| one.network_acl_association_id.clone()).collect();
+                    let heir = network_acl::default_acl(&all);
+                    self.one(acl.network_acl_id(), acl.tags()).map(|one| One { associations, heir, ..one })
+                });
+                one.collect()
+            }
             Kind::NatGateway => {
                 let all = nat_gateway::gateways(ec2, stack, &self.lists.nat_gateways).await?;
                 let alive = all.iter().filter(|gateway| gateway.state() != Some(&NatGatewayState::Deleted));
@@ -125,8 +150,8 @@ impl Former {
                 one.collect()
             }
             Kind::SecurityGroup => {
-                let Some(identity) = self.names.first() else { return Ok(Vec::new()) };
-                let all = security_group::groups(ec2, &self.vpc, identity, &self.lists.groups).await?;
+                let identity = Identity::new(stack, LAYER, self.names.starts.concat());
+                let all = security_group::groups(ec2, &self.vpc, &identity, &self.lists.groups).await?;
                 all.iter().map(|group| self.one(group.group_id(), group.tags())).collect()
             }
             Kind::RouteTable => {
@@ -147,13 +172,23 @@ impl Former {
     }
 
     fn one(&self, id: Option<&str>, tags: &[Tag]) -> Option<One> {
-        let identity = self.names.iter().find(|identity| ec2::is(identity, tags))?;
-        let id = id.unwrap_or_default().to_owned();
-        Some(One { id, name: identity.name.clone(), associations: Vec::new(), leaving: false })
+        let names = &self.names;
+        let name = tags.iter().find(|tag| tag.key() == Some(tag::NAME))?.value()?.to_owned();
+        let former = names.starts.iter().any(|start| name.starts_with(start)) && !names.wanted.contains(&name);
+        let ours = former && ec2::is(&Identity::new(&names.stack, LAYER, &name), tags);
+        let id = id.filter(|_| ours)?.to_owned();
+        Some(One { id, name, associations: Vec::new(), heir: None, leaving: false })
     }
 
     async fn remove(&self, ec2: &Ec2, one: &One) -> Result<()> {
         match self.kind {
+            Kind::NetworkAcl => {
+                let heir = one.heir.as_deref().unwrap_or_default();
+                let back = one.associations.iter().map(|id| network_acl::replace_association(ec2, id, heir));
+                join_all(back).await.all()?;
+                let deleted = ec2.write.delete_network_acl().network_acl_id(&one.id).send().await;
+                deleted.answer_if_found("ec2:DeleteNetworkAcl").map(drop)
+            }
             Kind::NatGateway => {
                 let deleted = ec2.write.delete_nat_gateway().nat_gateway_id(&one.id).send().await;
                 deleted.answer_if_found("ec2:DeleteNatGateway").map(drop)
@@ -185,7 +220,13 @@ impl Former {
             }
             Kind::Subnet => {
                 let deleted = ec2.write.delete_subnet().subnet_id(&one.id).send().await;
-                deleted.answer_if_found("ec2:DeleteSubnet").map(drop)
+                match deleted.answer_if_found("ec2:DeleteSubnet") {
+                    Err(error) if error.kind() == ecs_core::Kind::InUse => {
+                        let users = ec2::interfaces(ec2, "subnet-id", &one.id).await?.join(", ");
+                        Err(Error::new(ecs_core::Kind::Busy, format!("{} in use by {users}", one.name)))
+                    }
+                    deleted => deleted.map(drop),
+                }
             }
         }
     }
@@ -195,9 +236,9 @@ impl Resource for Former {
     type Api = Ec2;
     type Live = Vec<One>;
     const KIND: &'static str = "what else is in VPC";
-    /// As long as a NAT gateway or an endpoint may take to go.
-    const PATIENCE: Duration = Duration::from_secs(10 * 60);
-    const USUAL: &'static str = "1 to 2 min";
+    /// As long as the network interfaces of what was in a subnet may take to go: seen up to 15 min.
+    const PATIENCE: Duration = Duration::from_secs(20 * 60);
+    const USUAL: &'static str = "1 to 5 min";
 
     fn name(&self) -> String {
         self.vpc_name.clone()
@@ -256,6 +297,7 @@ impl Resource for Former {
 
     fn forget(&self) {
         match self.kind {
+            Kind::NetworkAcl => self.lists.acls.forget(),
             Kind::NatGateway => self.lists.nat_gateways.forget(),
             Kind::ElasticIp => self.lists.addresses.forget(),
             Kind::VpcEndpoint => self.lists.endpoints.forget(),
@@ -274,6 +316,7 @@ mod tests {
 
     fn former() -> Former {
         let lists = Lists {
+            acls: Rc::default(),
             addresses: Rc::default(),
             endpoints: Rc::default(),
             groups: Rc::default(),
@@ -281,7 +324,11 @@ mod tests {
             tables: Rc::default(),
             subnets: Rc::default(),
         };
-        let names = vec![Identity::new("prod", "net", "prod-nat-b")];
+        let names = Names {
+            stack: "prod".to_owned(),
+            starts: vec!["prod-nat-".to_owned()],
+            wanted: vec!["prod-nat-a".to_owned()],
+        };
         Former::new(Kind::NatGateway, (&"vpc-1".into(), "prod-vpc"), names, &lists)
     }
 
@@ -294,13 +341,20 @@ mod tests {
         let found = |tags: &[Tag]| former().one(Some("nat-1"), tags).map(|one| one.name);
         assert_eq!(found(&tags("prod", "prod-nat-b")).as_deref(), Some("prod-nat-b"));
         assert_eq!(found(&tags("prod", "prod-nat-a")), None, "one that is wanted");
+        assert_eq!(found(&tags("prod", "prod-spare")), None, "no name that the stack gives");
         assert_eq!(found(&tags("staging", "prod-nat-b")), None, "another stack's");
         assert_eq!(found(&[]), None);
     }
 
     #[test]
     fn what_is_being_deleted_is_waited_for_and_the_rest_removed() {
-        let one = |leaving| One { id: "nat-1".into(), name: "prod-nat-b".into(), associations: Vec::new(), leaving };
+        let one = |leaving| One {
+            id: "nat-1".into(),
+            name: "prod-nat-b".into(),
+            associations: Vec::new(),
+            heir: None,
+            leaving,
+        };
         let (former, alive, leaving) = (former(), one(false), one(true));
         assert_eq!(former.diff(&vec![alive.clone()]), [Change::former("NAT gateway", "prod-nat-b (nat-1)")]);
         assert_eq!(former.diff(&vec![leaving.clone()]), []);

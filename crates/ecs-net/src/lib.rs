@@ -3,38 +3,44 @@
 mod claim;
 mod ec2;
 mod elastic_ip;
+mod endpoints;
+mod flow_log;
+mod flow_log_role;
 mod former;
+pub mod given;
 mod internet_gateway;
+mod leftovers;
 mod nat_gateway;
+mod network_acl;
+mod policy;
 mod route_table;
 mod security_group;
 mod subnet;
 mod vpc;
 mod vpc_endpoint;
+mod ways_out;
+mod zones;
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use aws_sdk_ec2::Client;
 use ecs_aws::{Api, Session};
-use ecs_core::id::{RouteTableId, SubnetId, VpcEndpointId, VpcId};
 use ecs_core::member::{self, Egress};
-use ecs_core::stack::{SubnetPlan, Tier};
+use ecs_core::stack::{Nat, SubnetPlan, Tier, check};
 use ecs_core::tool::Tool;
-use ecs_core::{All as _, Held, Identity, Listing, Result, Run, Stack};
+use ecs_core::{All as _, Held, Listing, Result, Run, Stack};
 use futures::future::join_all;
 use futures::join;
 use serde_json::{Value, json};
 
 use crate::elastic_ip::ElasticIp;
-use crate::former::{Former, Lists};
+use crate::endpoints::{Endpoints, services};
+use crate::former::Lists;
 use crate::internet_gateway::{Attachment, InternetGateway};
-use crate::nat_gateway::NatGateway;
 use crate::route_table::{Association, NoRoute, Route, RouteTable, Target};
-use crate::security_group::SecurityGroup;
 use crate::subnet::Subnet;
 use crate::vpc::{DnsHostnames, Vpc};
-use crate::vpc_endpoint::{Place, VpcEndpoint};
+use crate::ways_out::WaysOut;
 
 /// Name of the layer in the identity tags.
 const LAYER: &str = "net";
@@ -60,71 +66,7 @@ impl Tool for Net {
     type Cloud = Session;
 
     fn policy() -> Value {
-        json!({
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Sid": "Identity",
-                    "Effect": "Allow",
-                    "Action": "sts:GetCallerIdentity",
-                    "Resource": "*"
-                },
-                {
-                    "Sid": "Read",
-                    "Effect": "Allow",
-                    "Action": [
-                        "ec2:DescribeAddresses",
-                        "ec2:DescribeInternetGateways",
-                        "ec2:DescribeNetworkInterfaces",
-                        "ec2:DescribeNatGateways",
-                        "ec2:DescribeRouteTables",
-                        "ec2:DescribeSecurityGroups",
-                        "ec2:DescribeSubnets",
-                        "ec2:DescribeVpcAttribute",
-                        "ec2:DescribeVpcEndpoints",
-                        "ec2:DescribeVpcs"
-                    ],
-                    "Resource": "*"
-                },
-                {
-                    "Sid": "Write",
-                    "Effect": "Allow",
-                    "Action": [
-                        "ec2:AllocateAddress",
-                        "ec2:AssociateRouteTable",
-                        "ec2:AttachInternetGateway",
-                        "ec2:AuthorizeSecurityGroupIngress",
-                        "ec2:CreateInternetGateway",
-                        "ec2:CreateNatGateway",
-                        "ec2:CreateRoute",
-                        "ec2:CreateRouteTable",
-                        "ec2:CreateSecurityGroup",
-                        "ec2:CreateSubnet",
-                        "ec2:CreateTags",
-                        "ec2:CreateVpc",
-                        "ec2:CreateVpcEndpoint",
-                        "ec2:DeleteInternetGateway",
-                        "ec2:DeleteNatGateway",
-                        "ec2:DeleteRoute",
-                        "ec2:DeleteRouteTable",
-                        "ec2:DeleteSecurityGroup",
-                        "ec2:DeleteSubnet",
-                        "ec2:DeleteVpc",
-                        "ec2:DeleteVpcEndpoints",
-                        "ec2:DetachInternetGateway",
-                        "ec2:DisassociateRouteTable",
-                        "ec2:ModifyVpcAttribute",
-                        "ec2:ModifyVpcEndpoint",
-                        "ec2:ReleaseAddress",
-                        "ec2:ReplaceRoute",
-                        "ec2:ReplaceRouteTableAssociation",
-                        "ec2:RevokeSecurityGroupIngress",
-                        "route53:AssociateVPCWithHostedZone"
-                    ],
-                    "Resource": "*"
-                }
-            ]
-        })
+        policy::policy()
     }
 
     fn schema() -> Value {
@@ -133,14 +75,20 @@ impl Tool for Net {
 
     async fn layer(run: &Run<'_>, session: &Session, stack: &Stack, _options: &Options) -> Result<()> {
         let ec2 = session.api(Client::new);
-        let region = stack.region.as_deref().unwrap_or_default();
-        let zones = stack.zones(region);
-        let subnets = subnet_plans(run, stack, region);
+        if !run.destroys() {
+            check::warnings(stack).iter().for_each(|warning| run.console().warn(warning));
+        }
+        // A destroy looks for what the stack made before the file named another network, and finds nothing else.
+        if let Some(vpc) = stack.net.vpc_id.as_deref().filter(|_| !run.destroys()) {
+            return given::layer(run, &ec2, stack, vpc).await;
+        }
+        let address_list = Rc::new(Listing::default());
+        let stack = &zones::resolve(run, &ec2, stack, &address_list).await?;
+        let zones = stack.zones(stack.region.as_deref().unwrap_or_default());
         let nat_zones = if run.destroys() { 0..zones.len() } else { stack.net.nat_zones() };
         let database_zones = if run.destroys() || stack.net.database_subnets { zones.as_slice() } else { &[] };
 
         // None of these needs another: the first round of calls.
-        let address_list = Rc::new(Listing::default());
         let with_nat = zones[nat_zones.clone()].iter();
         let (vpc, gateway, addresses) = join!(
             run.ensure(&ec2, Vpc::new(stack)),
@@ -151,6 +99,12 @@ impl Tool for Net {
 
         let (subnet_list, table_list) = (subnet::listing(&vpc), route_table::listing(&vpc));
         let attachment = Attachment::new(&gateway, &vpc, stack)?;
+        let subnets = &subnet_plans(run, stack, &zones);
+        let made = async {
+            let fitted = subnet::fitted(&ec2, stack, (&vpc, &subnet_list), subnets).await?;
+            let made = fitted.iter().map(|plan| run.ensure(&ec2, Subnet::new(stack, &vpc, plan, &subnet_list)));
+            join_all(made.collect::<Vec<_>>()).await.all()
+        };
         let tables_of = |tier: Tier, zones: &[String]| {
             let table = |zone: &String| RouteTable::of_zone(stack, &vpc, (tier, zone), &table_list);
             join_all(zones.iter().map(|zone| run.ensure(&ec2, table(zone))).collect::<Vec<_>>())
@@ -158,23 +112,26 @@ impl Tool for Net {
         let (dns, attachment, made, public_table, private_tables, database_tables) = join!(
             DnsHostnames::ensure(run, &ec2, &vpc, stack),
             run.ensure(&ec2, attachment),
-            join_all(subnets.iter().map(|plan| run.ensure(&ec2, Subnet::new(stack, &vpc, plan, &subnet_list)))),
+            made,
             run.ensure(&ec2, RouteTable::public(stack, &vpc, &table_list)),
             tables_of(Tier::Private, &zones),
             tables_of(Tier::Database, database_zones),
         );
         let (_, gateway, subnet_ids, public_table, private_tables, database_tables) =
-            (dns, attachment, made.all(), public_table, private_tables.all(), database_tables.all()).all()?;
+            (dns, attachment, made, public_table, private_tables.all(), database_tables.all()).all()?;
         let ids_of = |tier: Tier| -> Vec<_> {
             let pairs = subnets.iter().zip(&subnet_ids);
             pairs.filter(|(plan, _)| plan.tier == tier).map(|(_, live)| live.id.clone()).collect()
         };
         let ids_of_tables = |tables: &[Held<RouteTable>]| tables.iter().map(|table| table.id.clone()).collect();
         let (public, private) = (ids_of(Tier::Public), ids_of(Tier::Private));
+        let private_cidrs = subnets.iter().zip(&subnet_ids).filter(|(plan, _)| plan.tier == Tier::Private);
+        let private_cidrs = private_cidrs.map(|(_, live)| live.cidr.clone());
         run.publish(&member::Net {
             vpc_id: vpc.id.clone(),
             public_subnet_ids: public.clone(),
             private_subnet_ids: private.clone(),
+            private_cidrs: private_cidrs.collect(),
             database_subnet_ids: ids_of(Tier::Database),
             internet_gateway_id: Some((*gateway).clone()),
             public_route_table_id: Some(public_table.id.clone()),
@@ -186,23 +143,8 @@ impl Tool for Net {
 
         // From here on it is about the ways out; the other tools are at work already.
         let nat_list = nat_gateway::listing(&vpc);
-        let one_gateway = async |place: usize| {
-            let (zone, subnet, address) = (&zones[place], &public[place], &addresses[place]);
-            let nat = NatGateway::new(stack, zone, subnet, address, (&nat_list, run.destroys()));
-            let nat = run.ensure(&ec2, nat).await?;
-            let routes = |new: bool| {
-                let served =
-                    private_tables.iter().enumerate().filter(|(index, _)| nat_zones.len() == 1 || *index == place);
-                let tables = served.map(|(_, table)| table).filter(|table| table.is_new() == new);
-                let routes = tables.map(|table| Route::new(table, Target::NatGateway(nat.id.clone())));
-                join_all(routes.map(|route| run.ensure(&ec2, route)).collect::<Vec<_>>())
-            };
-            // Where traffic may flow already, its route leads to another gateway until this one takes it.
-            let (made, ready) = join!(routes(true), run.ready(&ec2, &nat));
-            let (_, nat) = (made.all(), ready).all()?;
-            routes(false).await.all()?;
-            Ok(nat.id)
-        };
+        let ways_out =
+            WaysOut { run, ec2: &ec2, stack, vpc: &vpc, list: &nat_list, zones: &zones, tables: &private_tables };
         let associations = subnets.iter().zip(&subnet_ids).map(|(plan, subnet)| {
             let place = zones.iter().position(|zone| *zone == plan.zone).unwrap_or_default();
             let table = match plan.tier {
@@ -214,25 +156,48 @@ impl Tool for Net {
         });
         let (endpoint_list, group_list) = (vpc_endpoint::listing(&vpc), security_group::listing(&vpc));
         let endpoints = async {
-            let endpoints = Endpoints { run, ec2: &ec2, stack, vpc: &vpc, list: &endpoint_list };
+            let lists = (&table_list, &subnet_list);
+            let own = if vpc.is_new() || vpc.id.is_planned() || services(stack).is_empty() {
+                Rc::default()
+            } else {
+                Rc::new(leftovers::own(&ec2, stack, &vpc.id, lists).await?)
+            };
+            let endpoints = Endpoints { run, ec2: &ec2, stack, vpc: &vpc, list: &endpoint_list, own };
             if run.destroys() {
                 return endpoints.look(&group_list).await;
             }
             let tables = private_tables.iter().chain(&database_tables).map(|table| table.id.clone()).collect();
             endpoints.ensure(tables, private, &group_list).await
         };
-        let (internet, associations, nat_gateways, endpoints) = join!(
+        let acl_list = network_acl::listing(&vpc);
+        let acl = async {
+            if run.destroys() {
+                return network_acl::look(run, &ec2, (stack, &vpc, &acl_list)).await;
+            }
+            let subnets = subnets.iter().zip(&subnet_ids).map(|(plan, live)| (&live.id, plan.name.as_str(), plan.tier));
+            network_acl::ensure(run, &ec2, (stack, &vpc, &acl_list), subnets).await
+        };
+        let clients = flow_log::Clients::new(session, &ec2);
+        let flow_log = async {
+            if run.destroys() {
+                return flow_log::look(run, &clients, (stack, &vpc)).await;
+            }
+            flow_log::ensure(run, &clients, (stack, &vpc)).await
+        };
+        let (internet, associations, flow_log, acl, nat_gateways, endpoints) = join!(
             run.ensure(&ec2, Route::new(&public_table, Target::InternetGateway((*gateway).clone()))),
             join_all(associations),
-            join_all(nat_zones.clone().map(one_gateway)),
+            flow_log,
+            acl,
+            ways_out.ensure(nat_zones, &public, &addresses),
             endpoints,
         );
-        let (_, _, nat_gateway_ids, vpc_endpoint_ids) =
-            (internet, associations.all(), nat_gateways.all(), endpoints).all()?;
+        let (_, _, _, _, nat_gateway_ids, vpc_endpoint_ids) =
+            (internet, associations.all(), flow_log, acl, nat_gateways, endpoints).all()?;
         if run.destroys() {
             return Ok(());
         }
-        let closed = if nat_zones.is_empty() { private_tables.as_slice() } else { &[] };
+        let closed = if stack.net.nat == Nat::None { private_tables.as_slice() } else { &[] };
         let closed = closed.iter().chain(&database_tables).map(|table| NoRoute::ensure(run, &ec2, table));
         join_all(closed).await.all()?;
         run.publish(&Egress { nat_gateway_ids, vpc_endpoint_ids })?;
@@ -242,6 +207,7 @@ impl Tool for Net {
             return Ok(());
         }
         let lists = Lists {
+            acls: acl_list,
             addresses: address_list,
             endpoints: endpoint_list,
             groups: group_list,
@@ -249,131 +215,22 @@ impl Tool for Net {
             tables: table_list,
             subnets: subnet_list,
         };
-        let former = |kind: former::Kind, names: Vec<Identity>| {
-            Former::new(kind, (&vpc.id, &stack.vpc_name()), names, &lists).ensure(run, &ec2)
-        };
-        let without_nat = || zones[nat_zones.end..].iter().map(|zone| nat_gateway::identity(stack, zone)).collect();
-        let without_database = || {
-            let zones = if stack.net.database_subnets { &[] } else { zones.as_slice() };
-            zones.iter().map(|zone| route_table::zone_identity(stack, Tier::Database, zone)).collect()
-        };
-        let ways_out = async {
-            former(former::Kind::NatGateway, without_nat()).await?;
-            former(former::Kind::ElasticIp, without_nat()).await
-        };
-        let tier = async {
-            former(former::Kind::RouteTable, without_database()).await?;
-            former(former::Kind::Subnet, without_database()).await
-        };
-        let endpoints = async {
-            if !may_have_endpoints(run, &ec2, stack, (&vpc.id, &lists.tables)).await? {
-                return Ok(());
-            }
-            let all = vpc_endpoint::endpoints(&ec2, &vpc.id, &lists.endpoints).await?;
-            let wanted: Vec<Identity> = services(stack).map(|service| vpc_endpoint::identity(stack, service)).collect();
-            let ours = vpc_endpoint::ours(stack, &all);
-            let unwanted = ours.into_iter().filter(|identity| !wanted.contains(identity)).collect();
-            former(former::Kind::VpcEndpoint, unwanted).await?;
-            let group = stack.net.interface_endpoints.is_empty().then(|| security_group::identity(stack));
-            former(former::Kind::SecurityGroup, group.into_iter().collect()).await
-        };
-        let both = join!(ways_out, endpoints);
-        both.all()?;
-        // A route table goes when no endpoint has a route in it.
-        tier.await
+        leftovers::ensure(run, &ec2, stack, (&vpc.id, &zones), &lists).await
     }
 }
 
-/// The VPC endpoints of a stack, and what they hang on.
-struct Endpoints<'l> {
-    run: &'l Run<'l>,
-    ec2: &'l Ec2,
-    stack: &'l Stack,
-    vpc: &'l Held<Vpc>,
-    list: &'l vpc_endpoint::List,
-}
-
-/// The ids of endpoints, by service.
-type EndpointIds = BTreeMap<String, VpcEndpointId>;
-
-impl Endpoints<'_> {
-    /// Makes the endpoints that the stack file has, and waits until they are available.
-    async fn ensure(
-        &self,
-        tables: Vec<RouteTableId>,
-        subnets: Vec<SubnetId>,
-        groups: &security_group::List,
-    ) -> Result<EndpointIds> {
-        let net = &self.stack.net;
-        let gateways = net.gateway_endpoints.iter();
-        let gateways = gateways.map(|service| self.one(service.name(), Place::Gateway(tables.clone())));
-        let interfaces = async {
-            if net.interface_endpoints.is_empty() {
-                return Ok(Vec::new());
-            }
-            let group = self.run.ensure(self.ec2, SecurityGroup::new(self.stack, self.vpc, groups)).await?;
-            let place = || Place::Interface(subnets.clone(), group.id.clone());
-            join_all(net.interface_endpoints.iter().map(|service| self.one(service, place()))).await.all()
-        };
-        let (gateways, interfaces) = join!(join_all(gateways), interfaces);
-        let (gateways, interfaces) = (gateways.all(), interfaces).all()?;
-        Ok(gateways.into_iter().chain(interfaces).collect())
+/// Returns the subnets; a destroy looks for those of all tiers, by their names.
+fn subnet_plans(run: &Run<'_>, stack: &Stack, zones: &[String]) -> Vec<SubnetPlan> {
+    if !run.destroys() {
+        return stack.subnets(stack.region.as_deref().unwrap_or_default());
     }
-
-    async fn one(&self, service: &str, place: Place) -> Result<(String, VpcEndpointId)> {
-        let endpoint = VpcEndpoint::new(self.stack, self.vpc, service, place, self.list);
-        let endpoint = self.run.ensure(self.ec2, endpoint).await?;
-        Ok((service.to_owned(), self.run.ready(self.ec2, &endpoint).await?.id))
-    }
-
-    /// Lets a destroy find all of the stack's endpoints, whatever the file has become, and after them their security group.
-    async fn look(&self, groups: &security_group::List) -> Result<EndpointIds> {
-        self.run.ensure(self.ec2, SecurityGroup::new(self.stack, self.vpc, groups)).await?;
-        let all = vpc_endpoint::endpoints(self.ec2, &self.vpc.id, self.list).await?;
-        let ours = vpc_endpoint::ours(self.stack, &all).into_iter();
-        let endpoints = ours.map(|identity| VpcEndpoint::named(identity, self.vpc, self.list));
-        let found: Vec<_> = endpoints.map(|endpoint| self.run.ensure(self.ec2, endpoint)).collect();
-        join_all(found).await.all()?;
-        Ok(EndpointIds::new())
-    }
-}
-
-/// Returns the services that the stack file has endpoints of.
-fn services(stack: &Stack) -> impl Iterator<Item = &str> {
-    let gateways = stack.net.gateway_endpoints.iter().map(|service| service.name());
-    gateways.chain(stack.net.interface_endpoints.iter().map(String::as_str))
-}
-
-/// Says whether it is worth a call to look for endpoints that are no longer needed.
-///
-/// A plain apply of a stack that has none makes no call for them: only a route to one tells there. A plan looks, and so
-/// does who would remove them.
-async fn may_have_endpoints(
-    run: &Run<'_>,
-    ec2: &Ec2,
-    stack: &Stack,
-    (vpc, tables): (&VpcId, &route_table::List),
-) -> Result<bool> {
-    if !run.applies() || run.prunes() || services(stack).next().is_some() {
-        return Ok(true);
-    }
-    let tables = route_table::tables(ec2, vpc, tables).await?;
-    let mut routes = tables.iter().flat_map(|table| table.routes());
-    Ok(routes.any(|route| route.gateway_id().is_some_and(|id| id.starts_with("vpce-"))))
-}
-
-/// Returns the subnets; a destroy looks for those as well that an earlier stack file may have asked for.
-fn subnet_plans(run: &Run<'_>, stack: &Stack, region: &str) -> Vec<SubnetPlan> {
-    let mut plans = stack.subnets(region);
-    if run.destroys() && !stack.net.database_subnets {
-        plans.extend(stack.zones(region).into_iter().map(|zone| SubnetPlan {
-            name: stack.subnet_name(Tier::Database, &zone),
-            zone,
-            cidr: None,
-            tier: Tier::Database,
-        }));
-    }
-    plans
+    let plan = |(tier, zone): (Tier, &String)| SubnetPlan {
+        name: stack.subnet_name(tier, zone),
+        zone: zone.clone(),
+        cidr: None,
+        tier,
+    };
+    Tier::ALL.into_iter().flat_map(|tier| zones.iter().map(move |zone| (tier, zone))).map(plan).collect()
 }
 
 /// The client of EC2.

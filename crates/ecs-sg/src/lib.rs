@@ -1,19 +1,30 @@
 //! The security group layer: who may talk to the load balancer, the tasks and the database.
 
+mod given;
 mod network;
+mod rule;
+mod rules;
 mod security_group;
+mod wanted;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use aws_sdk_ec2::Client;
 use ecs_aws::Session;
+use ecs_core::id::SecurityGroupId;
 use ecs_core::member::{self, Net};
+use ecs_core::stack::{Peer, SgGroup};
 use ecs_core::tool::Tool;
-use ecs_core::{All as _, Result, Run, Stack};
+use ecs_core::{All as _, Held, Result, Run, Stack};
+use futures::future::{OptionFuture, join_all};
 use futures::join;
 use serde_json::{Value, json};
 
-use crate::security_group::{Rule, SecurityGroup, Source};
+use crate::given::Given;
+use crate::rules::Rules;
+use crate::security_group::{List, SecurityGroup};
+use crate::wanted::Places;
 
 /// Name of the layer in the identity tags.
 const LAYER: &str = "sg";
@@ -46,8 +57,12 @@ impl Tool for Sg {
                     "Effect": "Allow",
                     "Action": [
                         "ec2:DescribeNetworkInterfaces",
+                        "ec2:DescribeRouteTables",
                         "ec2:DescribeSecurityGroups",
                         "ec2:DescribeSubnets",
+                        "ec2:DescribeVpcAttribute",
+                        "ec2:DescribeVpcEndpoints",
+                        "ec2:DescribeVpcs",
                         "sts:GetCallerIdentity"
                     ],
                     "Resource": "*"
@@ -56,11 +71,14 @@ impl Tool for Sg {
                     "Sid": "Write",
                     "Effect": "Allow",
                     "Action": [
+                        "ec2:AuthorizeSecurityGroupEgress",
                         "ec2:AuthorizeSecurityGroupIngress",
                         "ec2:CreateSecurityGroup",
                         "ec2:CreateTags",
                         "ec2:DeleteSecurityGroup",
+                        "ec2:RevokeSecurityGroupEgress",
                         "ec2:RevokeSecurityGroupIngress",
+                        "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
                         "ec2:UpdateSecurityGroupRuleDescriptionsIngress"
                     ],
                     "Resource": "*"
@@ -77,67 +95,98 @@ impl Tool for Sg {
         let ec2 = session.api(Client::new);
         let net: Net = run.input().await?;
         run.expect_lag(net.new);
-        // What this stack's ecs-net made needs no second look: it put the subnets into this VPC, in two zones or more.
-        if net.stack.as_ref() != Some(&stack.name) && !run.destroys() {
-            network::check(&ec2, &net).await?;
-        }
-
         let list = Rc::default();
-        let group = |name: &str, description: &str| SecurityGroup::new(stack, &net.vpc_id, name, description, &list);
-        let (alb, tasks, db) = (
-            group(&stack.sg.alb_name, &stack.sg.alb_description),
-            group(&stack.sg.tasks_name, &stack.sg.tasks_description),
-            group(&stack.sg.db_name, &stack.sg.db_description),
-        );
-        // All groups first, then the rules that refer to them: so a cycle of references could neither block the way
-        // up nor, rules being deleted before groups, the way down.
-        let optional_db = async { if stack.db.enabled { run.ensure(&ec2, db).await.map(Some) } else { Ok(None) } };
-        let (alb, tasks, db) = join!(run.ensure(&ec2, alb), run.ensure(&ec2, tasks), optional_db);
-        let (alb, tasks, db) = (alb, tasks, db).all()?;
         if run.destroys() {
-            return security_group::Rules::ensure_references(run, &ec2, [Some(&alb), Some(&tasks), db.as_ref()]).await;
+            return destroy(run, &ec2, stack, &net, &list).await;
         }
+        // What this stack's ecs-net made needs no second look: it made the subnets in this VPC, with their routes.
+        let ours = net.stack.as_ref() == Some(&stack.name) && !net.private_cidrs.is_empty();
+        let private = if ours { net.private_cidrs.clone() } else { network::check(&ec2, &net, stack).await? };
 
-        let internet: Vec<Rule> = stack
-            .alb_ports()
-            .into_iter()
-            .flat_map(|port| {
-                let name = if port == 443 { "HTTPS" } else { "HTTP" };
-                stack.sg.alb_sources.iter().map(move |range| {
-                    let from = if range.prefix_len() == 0 { "internet".to_owned() } else { range.to_string() };
-                    Rule::new(port, Source::Range(range.to_string()), format!("Allow {name} from {from}"))
-                })
-            })
-            .collect();
-        let from_alb: Vec<Rule> = stack
-            .service_ports()
-            .into_iter()
-            .map(|port| Rule::new(port, Source::Group(alb.id.clone()), format!("Allow port {port} from ALB")))
-            .collect();
-        let from_tasks = vec![Rule::new(
-            stack.db.port,
-            Source::Group(tasks.id.clone()),
-            "Allow PostgreSQL from ECS tasks".to_owned(),
-        )];
-        let db_rules = async {
-            match &db {
-                Some(db) => run.ensure(&ec2, security_group::Rules::new(db, from_tasks)).await.map(drop),
-                None => Ok(()),
-            }
-        };
-        let rules = join!(
-            run.ensure(&ec2, security_group::Rules::new(&alb, internet)),
-            run.ensure(&ec2, security_group::Rules::new(&tasks, from_alb)),
-            db_rules,
+        // All groups first, then the rules that refer to them: so a cycle of references cannot block the way up.
+        let (alb, tasks, db) = join!(
+            Group::ensure(run, &ec2, stack, &net, SgGroup::Alb, &list),
+            Group::ensure(run, &ec2, stack, &net, SgGroup::Tasks, &list),
+            async {
+                let db = stack.db.enabled.then(|| Group::ensure(run, &ec2, stack, &net, SgGroup::Db, &list));
+                OptionFuture::from(db).await.transpose()
+            },
         );
-        rules.all()?;
+        let (alb, tasks, db) = (alb, tasks, db).all()?;
+        let groups: Vec<(SgGroup, &Group)> =
+            [(SgGroup::Alb, Some(&alb)), (SgGroup::Tasks, Some(&tasks)), (SgGroup::Db, db.as_ref())]
+                .into_iter()
+                .filter_map(|(group, made)| Some((group, made?)))
+                .collect();
+        let named = if stack.sg.rules.iter().any(|rule| matches!(rule.peer(), Peer::Named(_))) {
+            security_group::by_name(&ec2, &net.vpc_id, &list).await?
+        } else {
+            BTreeMap::new()
+        };
+        let ids = groups.iter().map(|(group, made)| (*group, made.id().clone())).collect();
+        let places = Places { groups: ids, named, private };
+        let rules = groups.iter().map(async |(group, made)| match made {
+            Group::Made(held) => {
+                let rules = places.rules(stack, *group)?;
+                run.ensure(&ec2, Rules::new(held, rules)).await.map(drop)
+            }
+            Group::Given(given) => {
+                given.warn(run, stack, &places);
+                Ok(())
+            }
+        });
+        join_all(rules).await.all()?;
         run.publish(&member::Sg {
-            new: alb.is_new() || tasks.is_new() || db.as_ref().is_some_and(|db| db.is_new()),
-            alb_security_group_id: alb.id.clone(),
-            tasks_security_group_id: tasks.id.clone(),
-            db_security_group_id: db.map(|db| db.id.clone()),
+            new: groups.iter().any(|(_, group)| group.is_new()),
+            alb_security_group_id: alb.id().clone(),
+            tasks_security_group_id: tasks.id().clone(),
+            db_security_group_id: db.map(|db| db.id().clone()),
         })
     }
+}
+
+/// One of the stack's groups.
+enum Group {
+    /// One that the stack makes
+    Made(Held<SecurityGroup>),
+    /// One that somebody else has made
+    Given(Given),
+}
+
+impl Group {
+    async fn ensure(run: &Run<'_>, ec2: &Ec2, stack: &Stack, net: &Net, group: SgGroup, list: &List) -> Result<Self> {
+        match Given::look(ec2, stack, &net.vpc_id, group, list).await? {
+            Some(given) => Ok(Self::Given(given)),
+            None => {
+                let made = run.ensure(ec2, SecurityGroup::new(stack, &net.vpc_id, group, list)).await?;
+                Ok(Self::Made(made))
+            }
+        }
+    }
+
+    fn id(&self) -> &SecurityGroupId {
+        match self {
+            Self::Made(held) => &held.id,
+            Self::Given(given) => &given.id,
+        }
+    }
+
+    fn is_new(&self) -> bool {
+        match self {
+            Self::Made(held) => held.is_new(),
+            Self::Given(_) => false,
+        }
+    }
+}
+
+/// Looks for what is to be deleted: the groups, and in them the rules that refer to groups, which go first.
+///
+/// A file of before may have had groups of the stack's own where it now names somebody else's: it costs nothing to look.
+async fn destroy(run: &Run<'_>, ec2: &Ec2, stack: &Stack, net: &Net, list: &List) -> Result<()> {
+    let groups = SgGroup::ALL.map(|group| run.ensure(ec2, SecurityGroup::new(stack, &net.vpc_id, group, list)));
+    let groups = join_all(groups).await.all()?;
+    join_all(groups.iter().map(|group| run.ensure(ec2, Rules::for_destroy(group)))).await.all()?;
+    Ok(())
 }
 
 /// The client of EC2.

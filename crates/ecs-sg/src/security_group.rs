@@ -1,19 +1,16 @@
-//! Security groups, and the rules that let traffic in.
+//! The security groups, without their rules.
 
-use std::cell::Cell;
-use std::fmt;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use aws_sdk_ec2::types::{
-    Filter, IpPermission, IpRange, Ipv6Range, PrefixListId, ResourceType, SecurityGroup as Described, Tag,
-    TagSpecification, UserIdGroupPair,
-};
+use aws_sdk_ec2::types::{Filter, ResourceType, SecurityGroup as Described, Tag, TagSpecification};
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::{SecurityGroupId, VpcId};
-use ecs_core::{All as _, Change, Error, Held, Identity, Listing, Owner, Resource, Result, Run, Stack, tag};
-use futures::join;
+use ecs_core::stack::SgGroup;
+use ecs_core::{Change, Error, Identity, Listing, Owner, Resource, Result, Stack, tag};
 
+use crate::rule::{self, Rule};
 use crate::{Ec2, LAYER};
 
 /// The VPC's security groups with our names, listed once for all of them.
@@ -33,21 +30,40 @@ pub struct SecurityGroup {
 pub struct Live {
     /// Its id
     pub id: SecurityGroupId,
-    identity: Identity,
+    /// Its rules, when it was read
+    pub rules: Vec<Rule>,
+    /// What it is in the stack
+    pub identity: Identity,
     vpc: VpcId,
     description: String,
-    rules: Vec<Rule>,
     tags: Vec<Tag>,
     list: List,
 }
 
+impl Live {
+    /// Returns the rules that it has now.
+    ///
+    /// # Errors
+    /// Any refusal by EC2.
+    pub async fn read_rules(&self, ec2: &Ec2) -> Result<Vec<Rule>> {
+        let groups = groups(ec2, &self.vpc, None, &self.list).await?;
+        let group = groups.iter().find(|group| group.group_id() == Some(self.id.as_str()));
+        Ok(group.map(rule::all).unwrap_or_default())
+    }
+
+    /// Makes the next reader look again.
+    pub fn forget(&self) {
+        self.list.forget();
+    }
+}
+
 impl SecurityGroup {
     /// Makes one of the stack's security groups.
-    pub fn new(stack: &Stack, vpc: &VpcId, name: &str, description: &str, list: &List) -> Self {
+    pub fn new(stack: &Stack, vpc: &VpcId, group: SgGroup, list: &List) -> Self {
         Self {
-            identity: Identity::new(&stack.name, LAYER, name),
+            identity: Identity::new(&stack.name, LAYER, stack.sg.name(group)),
             vpc: vpc.clone(),
-            description: description.to_owned(),
+            description: stack.sg.description(group).to_owned(),
             list: Rc::clone(list),
         }
     }
@@ -58,7 +74,7 @@ impl SecurityGroup {
             id: group.group_id().unwrap_or_default().into(),
             vpc: group.vpc_id().unwrap_or_default().into(),
             description: group.description().unwrap_or_default().to_owned(),
-            rules: rules(group.ip_permissions()),
+            rules: rule::all(group),
             tags: group.tags().to_vec(),
             list: Rc::clone(&self.list),
         }
@@ -66,7 +82,10 @@ impl SecurityGroup {
 }
 
 /// Lists the groups of one VPC or, where a destroy does not know it, those of the stack.
-async fn groups(ec2: &Ec2, vpc: &VpcId, stack: Option<&str>, list: &List) -> Result<Rc<Vec<Described>>> {
+///
+/// # Errors
+/// Any refusal by EC2.
+pub async fn groups(ec2: &Ec2, vpc: &VpcId, stack: Option<&str>, list: &List) -> Result<Rc<Vec<Described>>> {
     list.get(async || {
         let filter = match (vpc.is_planned(), stack) {
             (false, _) => Filter::builder().name("vpc-id").values(vpc.as_str()),
@@ -78,6 +97,16 @@ async fn groups(ec2: &Ec2, vpc: &VpcId, stack: Option<&str>, list: &List) -> Res
         all.collect::<Result<Vec<_>, _>>().await.answer("ec2:DescribeSecurityGroups")
     })
     .await
+}
+
+/// Returns the ids of a VPC's groups, by name: names are unique in a VPC.
+///
+/// # Errors
+/// Any refusal by EC2.
+pub async fn by_name(ec2: &Ec2, vpc: &VpcId, list: &List) -> Result<BTreeMap<String, SecurityGroupId>> {
+    let groups = groups(ec2, vpc, None, list).await?;
+    let pair = |group: &Described| Some((group.group_name()?.to_owned(), group.group_id()?.into()));
+    Ok(groups.iter().filter_map(pair).collect())
 }
 
 impl Resource for SecurityGroup {
@@ -102,7 +131,8 @@ impl Resource for SecurityGroup {
             id: SecurityGroupId::planned(&self.identity.name),
             vpc: self.vpc.clone(),
             description: self.description.clone(),
-            rules: Vec::new(),
+            // What AWS gives a new group.
+            rules: vec![Rule::anything()],
             tags: Vec::new(),
             list: Rc::clone(&self.list),
         }
@@ -170,290 +200,11 @@ impl Resource for SecurityGroup {
     }
 }
 
-fn tags(identity: &Identity, kind: ResourceType) -> TagSpecification {
+/// Returns the identity tags for a create call.
+pub fn tags(identity: &Identity, kind: ResourceType) -> TagSpecification {
     TagSpecification::builder().resource_type(kind).set_tags(Some(identity_tags(identity))).build()
 }
 
 fn identity_tags(identity: &Identity) -> Vec<Tag> {
     identity.tags(|key, value| Tag::builder().key(key).value(value).build())
-}
-
-/// Where a rule lets traffic in from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// An IPv4 range
-    Range(String),
-    /// Another security group
-    Group(SecurityGroupId),
-    /// Something that this tool never writes: an IPv6 range, a prefix list
-    Foreign(String),
-}
-
-/// One rule for traffic in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
-    protocol: String,
-    /// First and last port; AWS gives none for "all traffic"
-    ports: Option<(i32, i32)>,
-    source: Source,
-    description: String,
-}
-
-impl Rule {
-    /// Makes a rule for one TCP port.
-    pub fn new(port: u16, source: Source, description: String) -> Self {
-        Self { protocol: "tcp".to_owned(), ports: Some((port.into(), port.into())), source, description }
-    }
-
-    /// Says whether two rules let the same traffic in, whatever they are described as.
-    fn same_traffic(&self, other: &Self) -> bool {
-        (&self.protocol, self.ports, &self.source) == (&other.protocol, other.ports, &other.source)
-    }
-
-    fn permission(&self) -> IpPermission {
-        let builder = IpPermission::builder().ip_protocol(&self.protocol);
-        let builder =
-            builder.set_from_port(self.ports.map(|ports| ports.0)).set_to_port(self.ports.map(|ports| ports.1));
-        let description = Some(self.description.clone()).filter(|text| !text.is_empty());
-        match &self.source {
-            Source::Range(range) => {
-                builder.ip_ranges(IpRange::builder().cidr_ip(range).set_description(description).build()).build()
-            }
-            Source::Group(id) => {
-                let pair = UserIdGroupPair::builder().group_id(id.as_str()).set_description(description);
-                builder.user_id_group_pairs(pair.build()).build()
-            }
-            Source::Foreign(range) if range.contains(':') => {
-                builder.ipv6_ranges(Ipv6Range::builder().cidr_ipv6(range).build()).build()
-            }
-            Source::Foreign(list) => {
-                builder.prefix_list_ids(PrefixListId::builder().prefix_list_id(list).build()).build()
-            }
-        }
-    }
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let protocol = if self.protocol == "-1" { "all traffic" } else { &self.protocol };
-        match self.ports {
-            Some((from, to)) if from == to => write!(f, "{protocol} {from}")?,
-            Some((from, to)) => write!(f, "{protocol} {from}-{to}")?,
-            None => f.write_str(protocol)?,
-        }
-        match &self.source {
-            Source::Range(source) | Source::Foreign(source) => write!(f, " from {source}"),
-            Source::Group(id) => write!(f, " from {id}"),
-        }
-    }
-}
-
-/// Takes EC2's permissions, which hold many sources each, apart into rules with one source each.
-fn rules(permissions: &[IpPermission]) -> Vec<Rule> {
-    let mut rules = Vec::new();
-    for permission in permissions {
-        let protocol = permission.ip_protocol().unwrap_or("-1").to_owned();
-        let ports = permission.from_port().zip(permission.to_port());
-        let mut push = |source: Source, description: Option<&str>| {
-            let description = description.unwrap_or_default().to_owned();
-            rules.push(Rule { protocol: protocol.clone(), ports, source, description });
-        };
-        for range in permission.ip_ranges() {
-            push(Source::Range(range.cidr_ip().unwrap_or_default().to_owned()), range.description());
-        }
-        for pair in permission.user_id_group_pairs() {
-            push(Source::Group(pair.group_id().unwrap_or_default().into()), pair.description());
-        }
-        for range in permission.ipv6_ranges() {
-            push(Source::Foreign(range.cidr_ipv6().unwrap_or_default().to_owned()), range.description());
-        }
-        for list in permission.prefix_list_ids() {
-            push(Source::Foreign(list.prefix_list_id().unwrap_or_default().to_owned()), list.description());
-        }
-    }
-    rules
-}
-
-/// The rules of one security group, taken together.
-#[derive(Debug)]
-pub struct Rules {
-    group: Live,
-    wanted: Vec<Rule>,
-    known: Cell<bool>,
-}
-
-impl Rules {
-    /// Makes the rules of a group.
-    pub fn new(group: &Held<SecurityGroup>, wanted: Vec<Rule>) -> Self {
-        Self { group: (**group).clone(), wanted, known: Cell::new(true) }
-    }
-
-    /// Lets a destroy revoke the rules that refer to other groups before it deletes the groups.
-    ///
-    /// # Errors
-    /// Any refusal by AWS.
-    pub async fn ensure_references(run: &Run<'_>, ec2: &Ec2, groups: [Option<&Held<SecurityGroup>>; 3]) -> Result<()> {
-        let ensure = async |group: Option<&Held<SecurityGroup>>| match group {
-            Some(group) => run.ensure(ec2, Self::new(group, Vec::new())).await.map(drop),
-            None => Ok(()),
-        };
-        let [alb, tasks, db] = groups;
-        join!(ensure(alb), ensure(tasks), ensure(db)).all().map(drop)
-    }
-}
-
-impl Resource for Rules {
-    type Api = Ec2;
-    type Live = Vec<Rule>;
-    const KIND: &'static str = "rules of security group";
-    /// They exist at once.
-    const PATIENCE: Duration = Duration::from_secs(5 * 60);
-
-    fn name(&self) -> String {
-        self.group.identity.name.clone()
-    }
-
-    fn id(&self, _live: &Vec<Rule>) -> String {
-        self.group.id.to_string()
-    }
-
-    fn planned(&self) -> Vec<Rule> {
-        self.wanted.clone()
-    }
-
-    /// Returns the rules; a group without any has none yet.
-    async fn find(&self, ec2: &Ec2) -> Result<Option<Vec<Rule>>> {
-        let rules = if self.known.get() {
-            self.group.rules.clone()
-        } else {
-            let groups = groups(ec2, &self.group.vpc, None, &self.group.list).await?;
-            let group = groups.iter().find(|group| group.group_id() == Some(self.group.id.as_str()));
-            group.map(|group| rules(group.ip_permissions())).unwrap_or_default()
-        };
-        Ok(Some(rules).filter(|rules| !rules.is_empty()))
-    }
-
-    async fn create(&self, ec2: &Ec2) -> Result<Vec<Rule>> {
-        authorize(ec2, &self.group, &self.wanted.iter().collect::<Vec<_>>()).await?;
-        Ok(self.wanted.clone())
-    }
-
-    fn diff(&self, live: &Vec<Rule>) -> Vec<Change> {
-        let missing = self.wanted.iter().filter(|wanted| !live.iter().any(|rule| rule.same_traffic(wanted)));
-        let foreign = live.iter().filter(|rule| !self.wanted.iter().any(|wanted| rule.same_traffic(wanted)));
-        let described = self.wanted.iter().filter_map(|wanted| {
-            let rule = live.iter().find(|rule| rule.same_traffic(wanted))?;
-            Change::of("rule description", &rule.description, &wanted.description)
-        });
-        let missing = missing.map(|rule| Change::update("ingress rule", "", rule.to_string()));
-        missing.chain(described).chain(foreign.map(|rule| Change::foreign("ingress rule", rule.to_string()))).collect()
-    }
-
-    async fn update(&self, ec2: &Ec2, live: &Vec<Rule>, changes: &[Change]) -> Result<()> {
-        let missing: Vec<_> =
-            self.wanted.iter().filter(|wanted| !live.iter().any(|rule| rule.same_traffic(wanted))).collect();
-        let renamed = self.wanted.iter().filter(|wanted| {
-            live.iter().any(|rule| rule.same_traffic(wanted) && rule.description != wanted.description)
-        });
-        let renamed: Vec<_> = renamed.collect();
-        // The engine hands foreign rules over only with --prune.
-        let foreign: Vec<_> = live
-            .iter()
-            .filter(|rule| changes.iter().any(|change| change.to.is_empty() && change.from == rule.to_string()))
-            .collect();
-        let describe = async {
-            if renamed.is_empty() {
-                return Ok(());
-            }
-            let permissions = renamed.iter().map(|rule| rule.permission()).collect();
-            let call = ec2.write.update_security_group_rule_descriptions_ingress().group_id(self.group.id.as_str());
-            let reply = call.set_ip_permissions(Some(permissions)).send().await;
-            reply.answer("ec2:UpdateSecurityGroupRuleDescriptionsIngress").map(drop)
-        };
-        let all = join!(authorize(ec2, &self.group, &missing), describe, revoke(ec2, &self.group.id, &foreign));
-        all.all().map(drop)
-    }
-
-    async fn delete(&self, ec2: &Ec2, live: &Vec<Rule>) -> Result<()> {
-        // Rules for ranges go with their group; those for groups would keep the groups in use.
-        let references: Vec<_> = live.iter().filter(|rule| matches!(rule.source, Source::Group(_))).collect();
-        revoke(ec2, &self.group.id, &references).await
-    }
-
-    fn owner(&self, _live: &Vec<Rule>) -> Owner {
-        // The group's owner was settled before.
-        Owner::Ours
-    }
-
-    async fn adopt(&self, _ec2: &Ec2, _live: &Vec<Rule>) -> Result<()> {
-        Ok(())
-    }
-
-    fn forget(&self) {
-        self.known.set(false);
-        self.group.list.forget();
-    }
-}
-
-async fn authorize(ec2: &Ec2, group: &Live, rules: &[&Rule]) -> Result<()> {
-    if rules.is_empty() {
-        return Ok(());
-    }
-    let permissions = rules.iter().map(|rule| rule.permission()).collect();
-    let call = ec2.write.authorize_security_group_ingress().group_id(group.id.as_str());
-    let call = call.tag_specifications(tags(&group.identity, ResourceType::SecurityGroupRule));
-    call.set_ip_permissions(Some(permissions)).send().await.answer("ec2:AuthorizeSecurityGroupIngress")?;
-    Ok(())
-}
-
-async fn revoke(ec2: &Ec2, group: &SecurityGroupId, rules: &[&Rule]) -> Result<()> {
-    if rules.is_empty() {
-        return Ok(());
-    }
-    let permissions = rules.iter().map(|rule| rule.permission()).collect();
-    let call = ec2.write.revoke_security_group_ingress().group_id(group.as_str());
-    call.set_ip_permissions(Some(permissions)).send().await.answer("ec2:RevokeSecurityGroupIngress")?;
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn described(permission: IpPermission) -> Vec<Rule> {
-        rules(&[permission])
-    }
-
-    #[test]
-    fn permissions_come_apart_into_rules_with_one_source_each() {
-        let permission = IpPermission::builder()
-            .ip_protocol("tcp")
-            .from_port(80)
-            .to_port(80)
-            .ip_ranges(IpRange::builder().cidr_ip("0.0.0.0/0").description("Allow HTTP from internet").build())
-            .user_id_group_pairs(UserIdGroupPair::builder().group_id("sg-1").build())
-            .build();
-        assert_eq!(
-            described(permission),
-            [
-                Rule::new(80, Source::Range("0.0.0.0/0".into()), "Allow HTTP from internet".into()),
-                Rule::new(80, Source::Group("sg-1".into()), String::new()),
-            ]
-        );
-    }
-
-    #[test]
-    fn a_rule_reads_like_what_it_lets_in() {
-        let all = Rule {
-            protocol: "-1".into(),
-            ports: None,
-            source: Source::Group("sg-1".into()),
-            description: String::new(),
-        };
-        assert_eq!(all.to_string(), "all traffic from sg-1");
-        assert_eq!(
-            Rule::new(443, Source::Range("10.0.0.0/8".into()), String::new()).to_string(),
-            "tcp 443 from 10.0.0.0/8"
-        );
-    }
 }

@@ -8,7 +8,7 @@ use aws_sdk_cloudwatch::types::{
 };
 use ecs_aws::Answer as _;
 use ecs_core::id::{LoadBalancerArn, TargetGroupArn};
-use ecs_core::stack::Alarms as Config;
+use ecs_core::stack::{Alarms as Config, Service};
 use ecs_core::{All as _, Change, Error, Identity, Listing, Owner, Resource, Result, Stack};
 use futures::future::join_all;
 
@@ -88,18 +88,35 @@ pub struct Alarms {
 }
 
 impl Alarms {
-    /// Makes the list of the stack's alarms: those that the file has, or for a destroy all that a file of before may have
-    /// had.
-    pub fn new(stack: &Stack, destroys: bool) -> Rc<Self> {
-        let names = stack.services.iter().flat_map(|(key, service)| {
-            let wanted: Vec<Watched> = match service.alarms() {
-                _ if destroys => Watched::ALL.to_vec(),
-                Some(config) => Watched::wanted(&config).map(|(watched, _)| watched).collect(),
-                None => Vec::new(),
-            };
-            wanted.into_iter().map(|watched| watched.alarm(&service.service_name(key))).collect::<Vec<_>>()
-        });
+    /// Makes the list of the stack's alarms: those that the file has, and those that a file of before may have had.
+    pub fn new(stack: &Stack) -> Rc<Self> {
+        let services = stack.services.iter().map(|(key, service)| service.service_name(key));
+        let names = services.flat_map(|service| Watched::ALL.map(|watched| watched.alarm(&service)));
         Rc::new(Self { names: names.collect(), list: Listing::default() })
+    }
+
+    /// Makes the list of the alarms that one service may have.
+    pub fn of(service: &str) -> Rc<Self> {
+        let names = Watched::ALL.map(|watched| watched.alarm(service)).to_vec();
+        Rc::new(Self { names, list: Listing::default() })
+    }
+
+    /// Returns what is watched of a service that the file does not ask for.
+    pub async fn surplus(&self, api: &CloudWatch, service: &Service, name: &str) -> Result<Vec<Watched>> {
+        let config = service.alarms();
+        let wanted: Vec<Watched> = config.iter().flat_map(Watched::wanted).map(|(watched, _)| watched).collect();
+        let mut surplus = Vec::new();
+        for watched in Watched::ALL.into_iter().filter(|watched| !wanted.contains(watched)) {
+            if self.find(api, &watched.alarm(name)).await?.is_some() {
+                surplus.push(watched);
+            }
+        }
+        Ok(surplus)
+    }
+
+    /// Makes the next caller look again.
+    pub fn forget(&self) {
+        self.list.forget();
     }
 
     async fn find(&self, api: &CloudWatch, name: &str) -> Result<Option<MetricAlarm>> {
@@ -381,7 +398,7 @@ mod tests {
             .map(|name| format!("arn:aws:elasticloadbalancing:r:1:targetgroup/{name}/943f017f100becff").as_str().into())
             .collect();
         let place = (Some(&LoadBalancerArn::from(BALANCER)), arns.iter().collect());
-        Alarm::new(&stack, "web", (watched, 10, 2), place, &Alarms::new(&stack, false)).expect("a load balancer")
+        Alarm::new(&stack, "web", (watched, 10, 2), place, &Alarms::new(&stack)).expect("a load balancer")
     }
 
     fn text(alarm: &Alarm, live: &MetricAlarm) -> Vec<String> {
@@ -440,12 +457,5 @@ mod tests {
         assert_eq!(names(&Config::default()), ["web-5xx", "web-unhealthy-hosts"]);
         assert_eq!(names(&Config { errors_5xx: 0, ..Config::default() }), ["web-unhealthy-hosts"]);
         assert_eq!(names(&Config { errors_5xx: 0, unhealthy_hosts: 0, ..Config::default() }), [""; 0]);
-    }
-
-    #[test]
-    fn only_alarms_of_the_file_are_asked_for_and_a_destroy_asks_for_all() {
-        let stack = Stack::default();
-        assert_eq!(Alarms::new(&stack, false).names, [""; 0]);
-        assert_eq!(Alarms::new(&stack, true).names.len(), 4);
     }
 }

@@ -5,7 +5,7 @@ mod cluster;
 mod ecs;
 mod evidence;
 mod form;
-mod log_group;
+mod former;
 mod policy;
 mod revisions;
 mod rollout;
@@ -22,6 +22,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use aws_sdk_ecs::Client;
+use ecs_aws::log_group::LogGroup;
 use ecs_aws::{Api, Session};
 use ecs_core::id::{ClusterArn, LoadBalancerArn, TargetGroupArn, TaskDefinitionArn};
 use ecs_core::member::{self, Alb, Db, Ecr, Egress, Iam, Member as _, Net, Sg, SvcService, Tables};
@@ -36,7 +37,7 @@ use serde_json::{Value, json};
 use crate::alarm::{Alarm, Alarms, Watched};
 use crate::cluster::Cluster;
 use crate::form::Form;
-use crate::log_group::LogGroup;
+use crate::former::{Clients, Former};
 use crate::scalable_target::ScalableTarget;
 use crate::scaling_policy::{Metric, ScalingPolicy};
 use crate::service::{Ground, Service};
@@ -92,15 +93,21 @@ impl Tool for Svc {
             logs: session.api(aws_sdk_cloudwatchlogs::Client::new),
             autoscaling: session.api(aws_sdk_applicationautoscaling::Client::new),
             cloudwatch: session.api(aws_sdk_cloudwatch::Client::new),
-            alarms: Alarms::new(stack, run.destroys()),
+            alarms: Alarms::new(stack),
             known: Known { services: Services::new(stack), revisions: Rc::default() },
         };
         let floor = layer.floor().shared();
         let services = stack.services.iter().map(|(key, service)| layer.service(key, service, floor.clone()));
-        let (cluster_arn, services) = join!(floor.clone(), join_all(services));
-        let (cluster_arn, services) = (cluster_arn, services.all()).all()?;
+        let former = async {
+            // Beside the others, which a destroy deletes too: all of them stand on the cluster.
+            if run.destroys() { layer.former(floor.clone().await.map(drop)).await } else { Ok(()) }
+        };
+        let (cluster_arn, services, former) = join!(floor.clone(), join_all(services), former);
+        let (cluster_arn, services, ()) = (cluster_arn, services.all(), former).all()?;
         let keys = stack.services.keys().cloned();
-        run.publish(&member::Svc { cluster_arn, services: keys.zip(services).collect() })
+        run.publish(&member::Svc { cluster_arn, services: keys.zip(services).collect() })?;
+        // Only now: what takes a former service's place answers already.
+        if run.seeks_former() { layer.former(Ok(())).await } else { Ok(()) }
     }
 }
 
@@ -130,10 +137,35 @@ impl Layer<'_> {
             }
             run.ready(&self.ecs, &cluster).await
         };
-        let groups = names.iter().map(|name| run.ensure(&self.logs, LogGroup::new(stack, name)));
+        let days = stack.cluster.log_retention_days;
+        let group = |name: &String| LogGroup::new(Identity::new(&stack.name, LAYER, name), days);
+        let groups = names.iter().map(|name| run.ensure(&self.logs, group(name)));
         let (cluster, groups) = join!(cluster, join_all(groups));
         let (cluster, _) = (cluster, groups.all()).all()?;
         Ok(cluster.arn)
+    }
+
+    /// Reports what earlier stack files have asked for, or as told removes it; a destroy deletes it.
+    async fn former(&self, floor: Result<()>) -> Result<()> {
+        floor?;
+        let Self { run, stack, .. } = *self;
+        let clients = Clients {
+            ecs: self.ecs.clone(),
+            cloudwatch: self.cloudwatch.clone(),
+            autoscaling: self.autoscaling.clone(),
+        };
+        let former = Former::new(stack, &self.known, &self.alarms, run.destroys()).ensure(run, &clients);
+        let groups = async {
+            if !run.destroys() {
+                return Ok(());
+            }
+            let groups = former::log_groups(&self.logs, stack).await?;
+            let group = |name: &String| LogGroup::new(Identity::new(&stack.name, LAYER, name), 0);
+            let found = groups.iter().map(|name| run.ensure(&self.logs, group(name)));
+            join_all(found).await.all().map(drop)
+        };
+        let (former, groups) = join!(former, groups);
+        (former, groups).all().map(drop)
     }
 
     /// Makes one service, as soon as what it needs is there.

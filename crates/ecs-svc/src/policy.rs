@@ -26,6 +26,7 @@ pub fn policy() -> Value {
                     "ecs:DescribeTaskDefinition",
                     "ecs:DescribeTasks",
                     "ecs:ListServiceDeployments",
+                    "ecs:ListServices",
                     "ecs:ListTaskDefinitions",
                     "ecs:ListTasks",
                     "logs:DescribeLogGroups"
@@ -142,7 +143,8 @@ mod tests {
             include_str!("cluster.rs"),
             include_str!("ecs.rs"),
             include_str!("../../ecs-aws/src/deployment/mod.rs"),
-            include_str!("log_group.rs"),
+            include_str!("former.rs"),
+            include_str!("../../ecs-aws/src/log_group.rs"),
             include_str!("revisions.rs"),
             include_str!("scalable_target.rs"),
             include_str!("scaling_policy.rs"),

@@ -132,12 +132,7 @@ impl Resource for ScalableTarget {
 
     /// Deregisters the service, which deletes its scaling policies too.
     async fn delete(&self, api: &Autoscaling, _live: &Live) -> Result<()> {
-        let call = api.write.deregister_scalable_target().service_namespace(ServiceNamespace::Ecs);
-        let call = call.resource_id(&self.resource).scalable_dimension(ScalableDimension::EcsServiceDesiredCount);
-        match call.send().await.answer("application-autoscaling:DeregisterScalableTarget") {
-            Err(error) if error.code() == Some("ObjectNotFoundException") => Ok(()),
-            other => other.map(drop),
-        }
+        deregister(api, &self.resource).await
     }
 
     fn owner(&self, _live: &Live) -> Owner {
@@ -157,6 +152,16 @@ impl Resource for ScalableTarget {
 /// Returns the name of a service with Application Auto Scaling.
 pub fn resource(stack: &Stack, service: &str) -> String {
     format!("service/{}/{service}", stack.cluster_name())
+}
+
+/// Deregisters a service, which deletes its scaling policies and scheduled actions too; one that is not registered is done.
+pub async fn deregister(api: &Autoscaling, resource: &str) -> Result<()> {
+    let call = api.write.deregister_scalable_target().service_namespace(ServiceNamespace::Ecs);
+    let call = call.resource_id(resource).scalable_dimension(ScalableDimension::EcsServiceDesiredCount);
+    match call.send().await.answer("application-autoscaling:DeregisterScalableTarget") {
+        Err(error) if error.code() == Some("ObjectNotFoundException") => Ok(()),
+        other => other.map(drop),
+    }
 }
 
 /// Returns the scaling policies of a service.

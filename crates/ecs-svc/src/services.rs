@@ -5,19 +5,23 @@ use std::rc::Rc;
 
 use aws_sdk_ecs::types::{Service, ServiceField};
 use ecs_aws::Answer as _;
-use ecs_core::{All as _, Error, Kind, Listing, Result, Stack};
+use ecs_core::{All as _, Error, Identity, Kind, Listing, Owner, Result, Stack};
 use futures::future::join_all;
 
-use crate::Ecs;
+use crate::{Ecs, LAYER, ecs};
 
 /// How many names DescribeServices takes.
 const NAMES: usize = 10;
+/// How many ARNs ListServices returns in one reply.
+const PAGE: i32 = 100;
 
 /// The stack's services, listed once for all of them.
 #[derive(Debug)]
 pub struct Services {
     cluster: String,
     names: Vec<String>,
+    /// Whose services the stack's are
+    identity: Identity,
     list: Listing<Vec<Rc<Service>>>,
     /// The cluster is new, or only planned: nothing can be in it.
     nothing: Cell<bool>,
@@ -27,7 +31,9 @@ impl Services {
     /// Makes the list of the stack's services.
     pub fn new(stack: &Stack) -> Rc<Self> {
         let names = stack.services.iter().map(|(key, service)| service.service_name(key)).collect();
-        Rc::new(Self { cluster: stack.cluster_name(), names, list: Listing::default(), nothing: Cell::new(false) })
+        let cluster = stack.cluster_name();
+        let identity = Identity::new(&stack.name, LAYER, &cluster);
+        Rc::new(Self { cluster, names, identity, list: Listing::default(), nothing: Cell::new(false) })
     }
 
     /// Tells that the cluster is new: until somebody needs to look again, there are no services.
@@ -40,8 +46,29 @@ impl Services {
         if self.nothing.get() {
             return Ok(None);
         }
-        let list = self.list.get(async || self.describe(ecs).await).await?;
+        let list = self.list.get(async || self.describe(ecs, &self.names).await).await?;
         Ok(list.iter().find(|service| service.service_name() == Some(name)).cloned())
+    }
+
+    /// Returns the services that carry the stack's tag and that it does not describe; `INACTIVE` ones are gone.
+    ///
+    /// # Errors
+    /// Any refusal by ECS.
+    pub async fn former(&self, ecs: &Ecs) -> Result<Vec<Rc<Service>>> {
+        let call = ecs.read.list_services().cluster(&self.cluster).into_paginator().page_size(PAGE).items().send();
+        let arns = call.collect::<std::result::Result<Vec<_>, _>>().await.answer("ecs:ListServices");
+        let arns = match arns {
+            // A plan of a cluster that does not exist.
+            Err(error) if error.kind() == Kind::NotFound => return Ok(Vec::new()),
+            arns => arns?,
+        };
+        let name = |arn: &String| arn.rsplit('/').next().unwrap_or_default().to_owned();
+        let others: Vec<String> = arns.iter().map(name).filter(|name| !self.names.contains(name)).collect();
+        let mut found = self.describe(ecs, &others).await?;
+        found.retain(|service| {
+            service.status() != Some("INACTIVE") && ecs::owner(&self.identity, service.tags()) == Owner::Ours
+        });
+        Ok(found)
     }
 
     /// Makes the next caller look again.
@@ -50,11 +77,11 @@ impl Services {
         self.list.forget();
     }
 
-    /// Describes all services of the stack.
+    /// Describes services of the cluster.
     ///
     /// A missing service is a `MISSING` failure in a successful reply, not an error; a missing cluster has none.
-    async fn describe(&self, ecs: &Ecs) -> Result<Vec<Rc<Service>>> {
-        let some = self.names.chunks(NAMES).map(async |names| {
+    async fn describe(&self, ecs: &Ecs, names: &[String]) -> Result<Vec<Rc<Service>>> {
+        let some = names.chunks(NAMES).map(async |names| {
             let call = ecs.read.describe_services().cluster(&self.cluster).include(ServiceField::Tags);
             let reply = call.set_services(Some(names.to_vec())).send().await.answer("ecs:DescribeServices");
             let reply = match reply {

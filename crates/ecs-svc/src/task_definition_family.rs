@@ -34,8 +34,13 @@ pub struct Live {
 impl TaskDefinitionFamily {
     /// Makes the family of a service.
     pub fn new(stack: &Stack, (key, service): (&str, &Config)) -> Self {
+        Self::named(stack, &service.family(key))
+    }
+
+    /// Makes the family of that name.
+    pub fn named(stack: &Stack, name: &str) -> Self {
         Self {
-            identity: Identity::new(&stack.name, LAYER, service.family(key)),
+            identity: Identity::new(&stack.name, LAYER, name),
             owners: RefCell::default(),
             deregistered: RefCell::default(),
         }

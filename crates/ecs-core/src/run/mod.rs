@@ -173,6 +173,16 @@ impl<'a> Run<'a> {
         self.wishes.prune
     }
 
+    /// Says whether this walk looks for what earlier stack files have asked for and this one does not: a plan shows it, and
+    /// an apply need not know of it unless it is to go.
+    pub fn seeks_former(&self) -> bool {
+        match self.mode {
+            Mode::Plan => true,
+            Mode::Apply => self.wishes.prune,
+            Mode::Destroy { .. } => false,
+        }
+    }
+
     /// Returns the console.
     pub fn console(&self) -> &Console {
         self.console

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Alarms, AlbConfig, Architecture, ClusterConfig, ContainerInsights, DbConfig, EcrConfig, IamConfig, Nat, NetConfig,
-    Parameter, PasswordStore, Service, SgConfig, Spot, Stack, TagMutability, TypedParameter,
+    Alarms, AlbConfig, AlbEgress, Architecture, ClusterConfig, ContainerInsights, DbConfig, EcrConfig, IamConfig, Nat,
+    NetConfig, Parameter, PasswordStore, Service, SgConfig, Spot, Stack, TagMutability, TypedParameter, Zones,
 };
 use ipnet::Ipv4Net;
 
@@ -66,9 +66,13 @@ impl Default for Stack {
 impl Default for NetConfig {
     fn default() -> Self {
         Self {
+            vpc_id: None,
+            public_subnet_ids: Vec::new(),
+            private_subnet_ids: Vec::new(),
+            database_subnet_ids: Vec::new(),
             vpc_name: None,
             cidr: Ipv4Net::new_assert([10, 0, 0, 0].into(), 16),
-            zones: vec!["a".to_owned(), "b".to_owned()],
+            zones: Zones::Named(vec!["a".to_owned(), "b".to_owned()]),
             public_cidrs: None,
             private_cidrs: None,
             database_subnets: false,
@@ -76,6 +80,8 @@ impl Default for NetConfig {
             nat: Nat::PerZone,
             gateway_endpoints: Vec::new(),
             interface_endpoints: Vec::new(),
+            network_acl: None,
+            flow_logs: None,
         }
     }
 }
@@ -90,6 +96,12 @@ impl Default for SgConfig {
             db_name: "RDS-SG".to_owned(),
             db_description: "Security group for RDS database".to_owned(),
             alb_sources: vec![Ipv4Net::default()],
+            alb_ports: vec![80, 443],
+            alb_egress: AlbEgress::Anywhere,
+            alb_security_group_id: None,
+            tasks_security_group_id: None,
+            db_security_group_id: None,
+            rules: Vec::new(),
         }
     }
 }
@@ -148,7 +160,16 @@ impl Default for DbConfig {
 
 impl Default for AlbConfig {
     fn default() -> Self {
-        Self { name: "ecs-alb".to_owned(), certificate_arn: None }
+        Self {
+            name: "ecs-alb".to_owned(),
+            certificate_arn: None,
+            certificate_arns: Vec::new(),
+            certificate: None,
+            ssl_policy: None,
+            redirect: true,
+            domain: None,
+            zone: None,
+        }
     }
 }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{
-    Alarms, CheckCommand, Github, HealthCheck, Nat, NetConfig, Parameter, ParameterLayer, Service, Stack, Strategy,
+    Alarms, CheckCommand, GatewayService, Github, HealthCheck, Parameter, ParameterLayer, Service, Stack, Strategy,
 };
 use ipnet::Ipv4Net;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// What a service's second target group is called after.
@@ -79,7 +81,8 @@ pub struct SubnetPlan {
 }
 
 /// Tells the subnets of a zone apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Tier {
     /// Routes to the internet gateway
     Public,
@@ -161,10 +164,11 @@ impl Stack {
         self.cluster.name.clone().unwrap_or_else(|| format!("{}-cluster", self.name))
     }
 
-    /// Returns the full names of the zones: a letter is a zone of the stack's region.
+    /// Returns the full names of the zones, as far as the file names them: a letter is a zone of the stack's region.
     pub fn zones(&self, region: &str) -> Vec<String> {
         self.net
             .zones
+            .named()
             .iter()
             .map(|zone| if zone.len() == 1 { format!("{region}{zone}") } else { zone.clone() })
             .collect()
@@ -198,9 +202,9 @@ impl Stack {
         ports.into_iter().collect()
     }
 
-    /// Returns the ports that the load balancer is open on.
-    pub fn alb_ports(&self) -> [u16; 2] {
-        [80, 443]
+    /// Returns the port that the load balancer serves on: 443 when it has a certificate, else 80.
+    pub fn alb_port(&self) -> u16 {
+        if self.alb.serves_https() { 443 } else { 80 }
     }
 
     /// Returns the parameters that one layer writes, by name.
@@ -221,7 +225,12 @@ impl Stack {
     /// Returns the name of the role with which GitHub Actions deploy, if there is to be one.
     pub fn deploy_role(&self) -> Option<String> {
         let github = self.iam.github.as_ref()?;
-        Some(github.role.clone().unwrap_or_else(|| format!("{}-deploy", self.name)))
+        Some(github.role.clone().unwrap_or_else(|| self.usual_deploy_role()))
+    }
+
+    /// Returns the name that such a role has where the file gives none.
+    pub fn usual_deploy_role(&self) -> String {
+        format!("{}-deploy", self.name)
     }
 
     /// Returns the services that tasks cannot start without, as interface endpoints where there is no other way out; each
@@ -243,42 +252,35 @@ impl Stack {
         needed
     }
 
+    /// Returns the services that the private subnets reach by network interfaces: those that the file lists, or without a
+    /// NAT gateway those that the stack uses.
+    pub fn interface_endpoints(&self) -> Vec<String> {
+        if !self.net.derives_endpoints() {
+            return self.net.interface_endpoints.clone();
+        }
+        let mut used: Vec<&str> = self.needed_endpoints().into_iter().map(|(service, _)| service).collect();
+        // ECS Exec: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/vpc-endpoints.html>
+        if self.services.values().any(|service| service.exec == Some(true)) {
+            used.push("ssmmessages");
+        }
+        used.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Returns the services that the private and the database subnets reach by routes, likewise.
+    pub fn gateway_endpoints(&self) -> Vec<GatewayService> {
+        if !self.net.derives_endpoints() {
+            return self.net.gateway_endpoints.clone();
+        }
+        let tables = if self.tables.is_empty() { None } else { Some(GatewayService::DynamoDb) };
+        std::iter::once(GatewayService::S3).chain(tables).collect()
+    }
+
     /// Says whether a service reads something that only exists once the database does.
     pub fn needs_database(&self, service: &Service) -> bool {
         service.secret_sources().any(|source| {
             source.contains("${db.")
                 || self.parameters.get(source).is_some_and(|parameter| parameter.template().contains("${db."))
         })
-    }
-}
-
-impl NetConfig {
-    /// Returns the tiers' ranges, given or computed; none for database subnets that are not wanted.
-    ///
-    /// Computed ones are the blocks after the first of the VPC's range, /24 where it is large enough, the public ones
-    /// first: 10.0.0.0/16 with two zones gives 10.0.1.0/24 and 10.0.2.0/24, then 10.0.3.0/24 and 10.0.4.0/24.
-    pub fn cidrs(&self) -> [Vec<Ipv4Net>; 3] {
-        let count = self.zones.len();
-        // EC2 takes subnets from /16 to /28; four bits more than the VPC leave room for six zones.
-        let length = (self.cidr.prefix_len() + 4).clamp(24, 28);
-        let blocks: Vec<Ipv4Net> =
-            self.cidr.subnets(length).map(|blocks| blocks.skip(1).take(3 * count).collect()).unwrap_or_default();
-        let computed = |tier: usize| blocks.iter().skip(tier * count).take(count).copied().collect();
-        let database = self.database_cidrs.clone().unwrap_or_else(|| computed(2));
-        [
-            self.public_cidrs.clone().unwrap_or_else(|| computed(0)),
-            self.private_cidrs.clone().unwrap_or_else(|| computed(1)),
-            if self.database_subnets { database } else { Vec::new() },
-        ]
-    }
-
-    /// Returns the places, among the zones, of those that have a NAT gateway.
-    pub fn nat_zones(&self) -> std::ops::Range<usize> {
-        match self.nat {
-            Nat::PerZone => 0..self.zones.len(),
-            Nat::Single => 0..self.zones.len().min(1),
-            Nat::None => 0..0,
-        }
     }
 }
 
@@ -429,27 +431,6 @@ mod tests {
         assert!(one.starts_with("xxxxxxxxxxxxxxxxxxxxx-") && one.ends_with("-alt"), "{one}");
         assert_ne!(one, other);
         assert_eq!(named(&"x".repeat(28)).alternate_target_group("k"), format!("{}-alt", "x".repeat(28)));
-    }
-
-    #[test]
-    fn the_ranges_of_the_third_tier_follow_the_others() {
-        let mut net = NetConfig::default();
-        let [public, private, database] = net.cidrs();
-        assert_eq!(database, []);
-        net.database_subnets = true;
-        let texts = |ranges: &[Ipv4Net]| ranges.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let [same_public, same_private, database] = net.cidrs();
-        assert_eq!([same_public, same_private], [public, private], "a third tier moves neither of the others");
-        assert_eq!(texts(&database), ["10.0.5.0/24", "10.0.6.0/24"]);
-        net.private_cidrs = Some(vec!["10.0.128.0/20".parse().unwrap(), "10.0.144.0/20".parse().unwrap()]);
-        assert_eq!(texts(&net.cidrs()[2]), ["10.0.5.0/24", "10.0.6.0/24"]);
-    }
-
-    #[test]
-    fn the_mode_says_which_zones_have_a_nat_gateway() {
-        for (nat, zones) in [(Nat::PerZone, 0..2), (Nat::Single, 0..1), (Nat::None, 0..0)] {
-            assert_eq!(NetConfig { nat, ..NetConfig::default() }.nat_zones(), zones);
-        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::{Cloud, Common, Tool};
 use crate::console::{Console, human};
+use crate::cost;
 use crate::document::{self, Arrival, End, Event, Inputs, Output};
 use crate::error::{Error, Kind, Result};
 use crate::program::{report, stdin_is_pipe};
@@ -186,6 +187,9 @@ impl<T: Tool> Course<'_, T> {
             Ok(End::Closed | End::Nothing) => {}
         }
         self.summary(run.counts(), took);
+        if self.mode == Mode::Plan {
+            self.cost(&ground.stack);
+        }
         Ok(run.counts())
     }
 
@@ -303,6 +307,27 @@ impl<T: Tool> Course<'_, T> {
             }
             Mode::Destroy { plan: true } => self.console.say("done", &format!("plan: {delete} to delete")),
             Mode::Destroy { plan: false } => self.console.say("done", &format!("done: {delete} deleted, {took}")),
+        }
+    }
+
+    /// Says what the layer costs a month as the stack file has it; the last layer's tool says what all of them do.
+    fn cost(&self, stack: &Stack) {
+        let estimate = cost::estimate(stack, stack.region.as_deref().unwrap_or_default());
+        let say = |text: &str| self.console.say("cost", &format!("cost: {text}"));
+        for item in estimate.items.iter().filter(|item| item.tool == T::NAME) {
+            match item.monthly {
+                Some(monthly) => say(&format!("{monthly:>8.2} USD a month: {}", item.what)),
+                None => say(&format!("no price known in {}: {}", estimate.region, item.what)),
+            }
+        }
+        if T::STOOD_ON_BY.is_empty() {
+            let (total, date) = (estimate.total(), estimate.date);
+            let but = if estimate.incomplete() { ", without what has no price" } else { "" };
+            say(&format!(
+                "{total:>8.2} USD a month: all layers in {}, at AWS's list prices as known on {date}{but}",
+                estimate.region
+            ));
+            say(&format!("not counted: {}", cost::NOT_COUNTED));
         }
     }
 }

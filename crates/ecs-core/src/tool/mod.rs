@@ -11,7 +11,8 @@ use clap::{ArgMatches, Args, Command, FromArgMatches as _};
 use serde_json::Value;
 
 use crate::console::Console;
-use crate::error::{Kind, Result};
+use crate::diagram;
+use crate::error::{Error, Kind, Result};
 use crate::program::{self, CHANGES, EXIT_CODES, Files, Flags, report};
 use crate::run::{Mode, Run};
 use crate::stack::{Stack, load};
@@ -123,6 +124,8 @@ enum Verb {
         #[arg(long)]
         file: bool,
     },
+    /// Draw the document on stdin, whether it exists or is planned, as a Mermaid flowchart
+    Diagram,
     /// Print the completions for a shell
     Completions {
         /// Shell to complete in
@@ -144,6 +147,7 @@ pub fn main<T: Tool>() -> ExitCode {
             verb: Some(verb @ (Verb::Policy | Verb::Schema { .. } | Verb::Completions { .. } | Verb::Man)),
             ..
         }) => print::<T>(&verb),
+        Ok(Parsed { verb: Some(Verb::Diagram), common, .. }) => draw(&common.flags.console(T::NAME)),
         Ok(Parsed { common, options, verb }) => {
             let console = common.flags.console(T::NAME);
             program::run(&console, drive::<T>(common, options, verb, &console))
@@ -204,9 +208,28 @@ fn print<T: Tool>(verb: &Verb) -> ExitCode {
         Verb::Schema { file: false } => pretty(T::schema()),
         Verb::Completions { shell } => program::completions(command::<T>(), *shell),
         Verb::Man => program::manual(command::<T>()),
-        Verb::Plan { .. } | Verb::Destroy { .. } => Vec::new(),
+        Verb::Plan { .. } | Verb::Destroy { .. } | Verb::Diagram => Vec::new(),
     };
     program::print(&text)
+}
+
+/// Draws the document on stdin.
+fn draw(console: &Console) -> ExitCode {
+    let stdin = std::io::stdin();
+    let drawn = if stdin.is_terminal() {
+        Err(Error::usage("there is no document on stdin").hint("give it one: `… diagram < stack.json`"))
+    } else {
+        std::io::read_to_string(stdin)
+            .map_err(|error| Error::other(format!("stdin cannot be read: {error}")))
+            .and_then(|document| diagram::mermaid(&document))
+    };
+    match drawn {
+        Ok(picture) => program::print(picture.as_bytes()),
+        Err(error) => {
+            report(console, &error);
+            ExitCode::from(error.exit_code())
+        }
+    }
 }
 
 async fn drive<T: Tool>(common: Common, options: T::Options, verb: Option<Verb>, console: &Console) -> ExitCode {
@@ -214,7 +237,7 @@ async fn drive<T: Tool>(common: Common, options: T::Options, verb: Option<Verb>,
         Some(Verb::Plan { exit_code, destroy: false, files }) => (Mode::Plan, exit_code, files),
         Some(Verb::Plan { exit_code, destroy: true, files }) => (Mode::Destroy { plan: true }, exit_code, files),
         Some(Verb::Destroy { files }) => (Mode::Destroy { plan: false }, false, files),
-        Some(Verb::Policy | Verb::Schema { .. } | Verb::Completions { .. } | Verb::Man) | None => {
+        Some(Verb::Policy | Verb::Schema { .. } | Verb::Diagram | Verb::Completions { .. } | Verb::Man) | None => {
             (Mode::Apply, false, Files::default())
         }
     };

@@ -31,7 +31,7 @@ pub(super) fn input(request: &Request) -> Value {
             }
             members
         }
-        Protocol::Json | Protocol::Cbor | Protocol::Rest => json!({}),
+        Protocol::Json | Protocol::Cbor | Protocol::RestXml | Protocol::Rest => json!({}),
     }
 }
 
@@ -39,7 +39,7 @@ pub(super) fn input(request: &Request) -> Value {
 pub(super) fn output(request: &Request, members: &Value) -> Answer {
     match request.protocol {
         Protocol::Query | Protocol::Ec2Query => Answer::query(&request.operation, NAMESPACE, &xml(members)),
-        Protocol::Json | Protocol::Rest => Answer::json(StatusCode::OK, members),
+        Protocol::Json | Protocol::RestXml | Protocol::Rest => Answer::json(StatusCode::OK, members),
         Protocol::Cbor => Answer::cbor(StatusCode::OK, cbor::from_json(members)),
     }
 }

@@ -29,18 +29,25 @@ pub(super) async fn subnet(proxy: &Proxy, request: &Request) -> Result<(), Refus
     let Some(id) = request.form_value("SubnetId") else { return Ok(()) };
     existing(proxy, request, id).await?;
     let used = !with(proxy, request, "subnetId", id).await.is_empty();
+    if !used {
+        super::network_acl::leave(proxy, request).await;
+        super::route_table::leave(proxy, request).await;
+    }
     refuse(used, format!("The subnet '{id}' has dependencies and cannot be deleted."))
 }
 
-/// A VPC goes last: after its gateways, its endpoints and its groups. Subnets and route tables moto checks itself.
+/// A VPC goes last: after its gateways, its endpoints, its groups and its network ACLs. Subnets and route tables moto checks itself.
 pub(super) async fn vpc(proxy: &Proxy, request: &Request) -> Result<(), Refusal> {
     let Some(id) = request.form_value("VpcId") else { return Ok(()) };
     existing(proxy, request, id).await?;
     let groups = of_kind(proxy, request, "DescribeSecurityGroups", &[("vpc-id", id)]).await;
     let gateways = of_kind(proxy, request, "DescribeInternetGateways", &[("attachment.vpc-id", id)]).await;
+    let acls = of_kind(proxy, request, "DescribeNetworkAcls", &[("vpc-id", id), ("default", "false")]).await;
     let endpoints = super::vpc_endpoint::all(proxy, &request.region).await;
     let used = groups.iter().any(|group| value(group, "groupName") != "default")
         || !gateways.is_empty()
+        || !acls.is_empty()
+        || super::nat_gateway::has_regional(proxy, &request.region, id).await
         || endpoints.iter().any(|endpoint| value(endpoint, "vpcId") == id)
         || !with(proxy, request, "vpcId", id).await.is_empty();
     refuse(used, format!("The vpc '{id}' has dependencies and cannot be deleted."))
@@ -61,6 +68,7 @@ pub(super) async fn interface(proxy: &Proxy, request: &Request) -> Result<(), Re
 pub(super) async fn has_public_addresses(proxy: &Proxy, request: &Request, vpc: &str) -> bool {
     let interfaces = with(proxy, request, "vpcId", vpc).await;
     interfaces.iter().any(|interface| !values(interface, "association/publicIp").is_empty())
+        || super::nat_gateway::has_regional(proxy, &request.region, vpc).await
 }
 
 /// Refuses to delete what something depends on.

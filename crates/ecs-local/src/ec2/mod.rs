@@ -3,6 +3,7 @@
 mod address;
 mod consistency;
 mod filter;
+mod flow_log;
 mod in_use;
 mod interface;
 mod internet_gateway;
@@ -10,6 +11,7 @@ mod kind;
 mod life;
 mod listing;
 mod nat_gateway;
+mod network_acl;
 mod refusal;
 mod route_table;
 mod security_group;
@@ -114,6 +116,8 @@ async fn write(proxy: &Proxy, request: &Request) -> Result<Answer, Refusal> {
         "CreateVpcEndpoint" => return vpc_endpoint::create(proxy, request).await,
         "ModifyVpcEndpoint" => return vpc_endpoint::modify(proxy, request).await,
         "DeleteVpcEndpoints" => return Ok(vpc_endpoint::delete(proxy, request).await),
+        "CreateNetworkAcl" => return network_acl::create(proxy, request).await,
+        "CreateNetworkAclEntry" | "ReplaceNetworkAclEntry" => return network_acl::entry(proxy, request).await,
         "CreateVpc" => return vpc::create(proxy, request).await,
         "CreateSubnet" => return vpc::create_subnet(proxy, request).await,
         "RevokeSecurityGroupIngress" | "RevokeSecurityGroupEgress" => {
@@ -131,6 +135,11 @@ async fn write(proxy: &Proxy, request: &Request) -> Result<Answer, Refusal> {
         "AssociateRouteTable" => route_table::associate(proxy, request).await?,
         "DisassociateRouteTable" => route_table::disassociate(proxy, request).await?,
         "DeleteRouteTable" => route_table::delete(proxy, request).await?,
+        "DeleteNetworkAclEntry" => network_acl::delete_entry(proxy, request).await?,
+        "ReplaceNetworkAclAssociation" => network_acl::associate(proxy, request).await?,
+        "DeleteNetworkAcl" => network_acl::delete(proxy, request).await?,
+        "CreateFlowLogs" => flow_log::create(proxy, request).await?,
+        "DeleteFlowLogs" => flow_log::delete(proxy, request),
         "CreateSecurityGroup" => security_group::create(proxy, request).await?,
         "AuthorizeSecurityGroupIngress" | "AuthorizeSecurityGroupEgress" => {
             security_group::authorize(proxy, request).await?;

@@ -114,6 +114,14 @@ async fn check_certificates(proxy: &Proxy, request: &Request, needed: bool) -> R
         if !reply.status.is_success() {
             return Err(Refusal::new("CertificateNotFound", format!("Certificate '{arn}' not found")));
         }
+        let status = crate::acm::status(proxy, &request.region, arn).await;
+        if status.is_some_and(|status| status != "ISSUED") {
+            let message = format!(
+                "The certificate '{arn}' must have a fully-qualified domain name, a supported signature, and a supported \
+                 key size."
+            );
+            return Err(Refusal::new("UnsupportedCertificate", message));
+        }
     }
     Ok(())
 }

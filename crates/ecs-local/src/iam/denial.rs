@@ -32,7 +32,7 @@ pub(super) fn refuse(request: &Request, action: &str, resource: &str) -> Answer 
     );
     let (status, code) = match request.protocol {
         Protocol::Ec2Query => (StatusCode::FORBIDDEN, "UnauthorizedOperation"),
-        Protocol::Query => (StatusCode::FORBIDDEN, "AccessDenied"),
+        Protocol::Query | Protocol::RestXml => (StatusCode::FORBIDDEN, "AccessDenied"),
         Protocol::Json | Protocol::Cbor | Protocol::Rest => (StatusCode::BAD_REQUEST, "AccessDeniedException"),
     };
     Answer::refuse(request, status, code, &message)

@@ -57,6 +57,13 @@ pub(crate) async fn refusal(proxy: &Proxy, request: &Request) -> Option<Answer> 
     }
 }
 
+/// Whether a service can assume a role: it is there, and not too new.
+pub(crate) async fn can_be_assumed(proxy: &Proxy, arn: &str) -> bool {
+    let form = [("Action", "GetRole"), ("RoleName", name(arn))];
+    let found = proxy.upstream.query("iam", "us-east-1", super::VERSION, &form).await;
+    found.status.is_success() && !role::is_unsettled(proxy, name(arn))
+}
+
 /// The ARN of a role that a call passes, and that nobody is allowed to pass.
 ///
 /// A task definition passes its roles, and so does a task that is run, with those of its overrides in their place; a

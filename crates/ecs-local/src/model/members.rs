@@ -30,7 +30,7 @@ pub(super) fn read(request: &Request, model: &Model, input: &Shape) -> Option<Me
             let value = Node::of(&request.form).structure(model, input);
             Some(Members { value, text: true })
         }
-        Protocol::Rest => Some(Members { value: empty(), text: false }),
+        Protocol::RestXml | Protocol::Rest => Some(Members { value: empty(), text: false }),
     }
 }
 

@@ -145,7 +145,9 @@ fn throttled(request: &Request) -> Answer {
         Protocol::Ec2Query => {
             Answer::refuse(request, StatusCode::SERVICE_UNAVAILABLE, "RequestLimitExceeded", "Request limit exceeded.")
         }
-        Protocol::Query => Answer::refuse(request, StatusCode::BAD_REQUEST, "Throttling", "Rate exceeded"),
+        Protocol::Query | Protocol::RestXml => {
+            Answer::refuse(request, StatusCode::BAD_REQUEST, "Throttling", "Rate exceeded")
+        }
         Protocol::Json | Protocol::Cbor | Protocol::Rest => {
             Answer::refuse(request, StatusCode::BAD_REQUEST, "ThrottlingException", "Rate exceeded")
         }
@@ -189,7 +191,7 @@ fn broken(request: &Request, status: u16) -> Answer {
 fn expired(request: &Request) -> Answer {
     let (status, code) = match request.protocol {
         Protocol::Ec2Query => (StatusCode::BAD_REQUEST, "RequestExpired"),
-        Protocol::Query => (StatusCode::FORBIDDEN, "ExpiredToken"),
+        Protocol::Query | Protocol::RestXml => (StatusCode::FORBIDDEN, "ExpiredToken"),
         Protocol::Json | Protocol::Cbor | Protocol::Rest => (StatusCode::BAD_REQUEST, "ExpiredTokenException"),
     };
     Answer::refuse(request, status, code, "The security token included in the request is expired")

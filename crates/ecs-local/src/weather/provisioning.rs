@@ -29,6 +29,15 @@ pub struct Provisioning {
     /// A database, from `deleting` to not found; a final snapshot takes the better part of it.
     #[serde(with = "humantime_serde")]
     pub database_deletion: Duration,
+    /// A certificate, from the moment that its DNS records are there to `ISSUED`: usually some minutes.
+    #[serde(with = "humantime_serde")]
+    pub certificate: Duration,
+    /// A certificate, until ACM tells which DNS records it wants: several seconds.
+    #[serde(with = "humantime_serde")]
+    pub certificate_records: Duration,
+    /// A change of DNS records, from `PENDING` to `INSYNC`: up to 60 s.
+    #[serde(with = "humantime_serde")]
+    pub dns_change: Duration,
     /// A DynamoDB table, from `CREATING` to `ACTIVE`: usually a few seconds.
     #[serde(with = "humantime_serde")]
     pub table: Duration,
@@ -63,6 +72,9 @@ impl Default for Provisioning {
             database: seconds(420),
             database_change: seconds(120),
             database_deletion: seconds(180),
+            certificate: seconds(180),
+            certificate_records: seconds(5),
+            dns_change: seconds(30),
             table: seconds(10),
             table_change: seconds(10),
             table_index: seconds(300),
@@ -104,4 +116,6 @@ pub enum Kind {
     LoadBalancer,
     /// Ends in the status that is the code.
     Database,
+    /// Ends in `FAILED`; the code is the reason ("CAA_ERROR").
+    Certificate,
 }

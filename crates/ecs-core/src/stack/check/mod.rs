@@ -2,14 +2,20 @@
 
 mod containers;
 mod database;
+mod given;
+mod load_balancer;
 mod names;
 mod network;
+mod network_acl;
 mod parameters;
 mod policies;
+mod security_groups;
 mod services;
 mod tables;
 
 use std::fmt::Write as _;
+
+pub use network_acl::warnings;
 
 use super::pointer::{dotted, pointer};
 use super::{Stack, schema};
@@ -68,8 +74,12 @@ impl Mistake {
 /// Returns everything that is wrong with a stack in a region; what depends on the region is left out where it is none.
 pub fn check(stack: &Stack, region: Option<&str>) -> Vec<Mistake> {
     let mut found = Vec::new();
-    names::check(stack, region, &mut found);
+    names::check(stack, &mut found);
     network::check(stack, region, &mut found);
+    network_acl::check(stack, &mut found);
+    given::check(stack, &mut found);
+    security_groups::check(stack, &mut found);
+    load_balancer::check(stack, region, &mut found);
     database::check(stack, &mut found);
     tables::check(stack, region, &mut found);
     parameters::check(stack, region, &mut found);

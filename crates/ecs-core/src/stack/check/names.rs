@@ -1,4 +1,4 @@
-//! Names: of the stack, the account, the region, the groups, the roles, the load balancer and the cluster.
+//! Names: of the stack, the account, the region, the roles, the load balancer and the cluster.
 
 use std::collections::BTreeMap;
 
@@ -64,16 +64,13 @@ const ROLE_DESCRIPTION: Rule = Rule {
 };
 
 /// Source: `CreateSecurityGroup`, `GroupName`.
-const SECURITY_GROUP: Rule = Rule {
+pub(super) const SECURITY_GROUP: Rule = Rule {
     what: "security group name",
     longest: 255,
     allowed: |c| c.is_ascii_alphanumeric() || " ._-:/()#,@[]+=&;{}!$*".contains(c),
     allowed_words: "letters, digits, spaces and ._-:/()#,@[]+=&;{}!$*",
     no_outer_hyphen: false,
 };
-
-/// Source: `CreateSecurityGroup`, `Description`.
-const SECURITY_GROUP_DESCRIPTION: Rule = Rule { what: "security group description", ..SECURITY_GROUP };
 
 /// Source: `CreateCluster`, `clusterName`.
 const CLUSTER: Rule = Rule { what: "cluster name", ..ECS };
@@ -126,7 +123,7 @@ impl Rule {
 }
 
 /// Checks the names that stand outside the layers' own checks.
-pub(super) fn check(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake>) {
+pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
     let mut name = |rule: &Rule, segments: &[&str], value: &str| {
         let broken = rule.broken(value);
         let fine = broken.is_none();
@@ -142,17 +139,13 @@ pub(super) fn check(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake
     name(&POLICY, &["iam", "parameter_policy"], &stack.iam.parameter_policy);
     name(&ROLE_DESCRIPTION, &["iam", "execution_role_description"], &stack.iam.execution_role_description);
     name(&ROLE, &["iam", "infrastructure_role"], &stack.iam.infrastructure_role);
+    if let Some(flow_logs) = stack.net.flow_logs.as_ref().filter(|flow_logs| flow_logs.bucket_arn.is_none()) {
+        name(&ROLE, &["net", "flow_logs", "role"], &flow_logs.role(stack));
+    }
     if let Some(role) = stack.deploy_role() {
         name(&ROLE, &["iam", "github", "role"], &role);
     }
     let balancer = name(&LOAD_BALANCER, &["alb", "name"], &stack.alb.name);
-    for (key, value) in [
-        ("alb_description", &stack.sg.alb_description),
-        ("tasks_description", &stack.sg.tasks_description),
-        ("db_description", &stack.sg.db_description),
-    ] {
-        name(&SECURITY_GROUP_DESCRIPTION, &["sg", key], value);
-    }
     if fine && !stack.name.starts_with(|c: char| c.is_ascii_lowercase()) {
         found.push(Mistake::value("/name", format!("the stack name `{}` does not start with a letter", stack.name)));
     }
@@ -160,42 +153,24 @@ pub(super) fn check(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake
     if balancer && stack.alb.name.starts_with("internal-") {
         found.push(Mistake::value("/alb/name", "a load balancer name must not start with `internal-`"));
     }
-    security_groups(stack, found);
     roles(stack, found);
     if let Some(github) = &stack.iam.github {
         self::github(github, found);
     }
     account_and_region(stack, found);
-    certificate(stack, region, found);
     retention(stack, found);
-}
-
-/// Checks the names of the three groups, which EC2 compares without case (`CreateSecurityGroup`, `GroupName`).
-fn security_groups(stack: &Stack, found: &mut Vec<Mistake>) {
-    let names =
-        [("alb_name", &stack.sg.alb_name), ("tasks_name", &stack.sg.tasks_name), ("db_name", &stack.sg.db_name)];
-    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
-    for (key, name) in names {
-        let place = pointer(&["sg", key]);
-        if let Some(message) = SECURITY_GROUP.broken(name) {
-            found.push(Mistake::value(&place, message));
-        } else if name.starts_with("sg-") {
-            found.push(Mistake::value(&place, "a security group name must not start with `sg-`"));
-        }
-        if let Some(other) = seen.insert(name.to_lowercase(), key) {
-            let message = format!("`sg.{other}` and `sg.{key}` are the same name `{name}`");
-            found.push(Mistake::value(place, message).related(&["sg", other]));
-        }
-    }
 }
 
 /// Checks that the roles are different ones: IAM compares names without case (`CreateRole`, `RoleName`).
 fn roles(stack: &Stack, found: &mut Vec<Mistake>) {
+    let flow_logs = stack.net.flow_logs.as_ref().filter(|flow_logs| flow_logs.bucket_arn.is_none());
+    let flow_logs = flow_logs.map(|flow_logs| flow_logs.role(stack));
     let infrastructure = Some(stack.iam.infrastructure_role.clone()).filter(|_| stack.shifts());
-    let names: [(&[&str], Option<String>); 3] = [
+    let names: [(&[&str], Option<String>); 4] = [
         (&["iam", "execution_role"], Some(stack.iam.execution_role.clone())),
         (&["iam", "infrastructure_role"], infrastructure),
         (&["iam", "github", "role"], stack.deploy_role()),
+        (&["net", "flow_logs", "role"], flow_logs),
     ];
     let mut seen: BTreeMap<String, &[&str]> = BTreeMap::new();
     for (place, name) in names {
@@ -268,49 +243,16 @@ pub(super) fn is_region(text: &str) -> bool {
         && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn certificate(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake>) {
-    let Some(arn) = &stack.alb.certificate_arn else { return };
-    let place = "/alb/certificate_arn";
-    let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    let ["arn", partition, "acm", its_region, account, resource] = parts.as_slice() else {
-        let hint = "an ACM certificate is `arn:aws:acm:REGION:ACCOUNT:certificate/ID`";
-        found.push(Mistake::value(place, format!("`{arn}` is not the ARN of an ACM certificate")).hint(hint));
-        return;
-    };
-    let id = resource.strip_prefix("certificate/").unwrap_or_default();
-    let digits = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
-    if !partition.starts_with("aws") || !is_region(its_region) || !digits || id.is_empty() || id.contains([' ', '/']) {
-        let hint = "an ACM certificate is `arn:aws:acm:REGION:ACCOUNT:certificate/ID`";
-        found.push(Mistake::value(place, format!("`{arn}` is not the ARN of an ACM certificate")).hint(hint));
-        return;
-    }
-    // A load balancer takes certificates of its own region only (ELB's guide, "SSL certificates for your ALB").
-    if let Some(region) = region.filter(|region| region != its_region) {
-        found.push(
-            Mistake::value(place, format!("the certificate is in {its_region}, the load balancer in {region}"))
-                .hint(format!("request or import the certificate in {region}"))
-                .related(&["region"]),
-        );
-    }
-    if let Some(own) = stack.account.as_deref().filter(|own| own != account) {
-        found.push(
-            Mistake::value(place, format!("the certificate belongs to account {account}, the stack to {own}"))
-                .related(&["account"]),
-        );
-    }
-}
-
 fn retention(stack: &Stack, found: &mut Vec<Mistake>) {
-    let days = stack.cluster.log_retention_days;
-    if !RETENTION_DAYS.contains(&days) {
+    let flow_logs = stack.net.flow_logs.as_ref();
+    let flow_logs = flow_logs.map(|flow_logs| ("/net/flow_logs/retention_days", flow_logs.retention_days));
+    let all = [("/cluster/log_retention_days", stack.cluster.log_retention_days)].into_iter().chain(flow_logs);
+    for (place, days) in all.filter(|(_, days)| !RETENTION_DAYS.contains(days)) {
         let nearest = RETENTION_DAYS.iter().min_by_key(|&&value| i64::from(value).abs_diff(i64::from(days)));
-        found.push(
-            Mistake::value("/cluster/log_retention_days", format!("CloudWatch Logs keeps nothing for {days} days"))
-                .hint(format!(
-                    "the nearest that it has is {}; it has {}",
-                    nearest.copied().unwrap_or(30),
-                    one_of(RETENTION_DAYS).replace('`', "")
-                )),
-        );
+        found.push(Mistake::value(place, format!("CloudWatch Logs keeps nothing for {days} days")).hint(format!(
+            "the nearest that it has is {}; it has {}",
+            nearest.copied().unwrap_or(30),
+            one_of(RETENTION_DAYS).replace('`', "")
+        )));
     }
 }

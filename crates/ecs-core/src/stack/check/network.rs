@@ -1,8 +1,8 @@
-//! The network: the VPC's range, the zones, the subnets, and who may reach the load balancer.
+//! The network: the VPC's range, the zones, the subnets, the endpoints.
 
 use std::collections::BTreeMap;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::Mistake;
 use super::list;
@@ -16,16 +16,13 @@ const EC2_RANGE: std::ops::RangeInclusive<u8> = 16..=28;
 /// Shortest range of a VPC whose subnets are computed: below it they would not fit into four bits.
 const COMPUTED_RANGE: u8 = 24;
 
-/// Inbound rules of a security group, by EC2's default quota; each source makes one for port 80 and one for port 443.
-const INBOUND_RULES: usize = 60;
-
 /// Checks the network.
 pub(super) fn check(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake>) {
     vpc(stack, found);
     zones(stack, region, found);
     subnets(stack, found);
     endpoints(stack, region, found);
-    sources(stack, found);
+    flow_logs(stack, found);
 }
 
 fn vpc(stack: &Stack, found: &mut Vec<Mistake>) {
@@ -49,10 +46,10 @@ fn vpc(stack: &Stack, found: &mut Vec<Mistake>) {
 }
 
 fn zones(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake>) {
-    let zones = &stack.net.zones;
-    if zones.len() < 2 {
+    let zones = stack.net.zones.named();
+    if stack.net.zones.len() < 2 {
         // Source: CreateLoadBalancer, Subnets: "You must specify subnets from at least two Availability Zones".
-        let message = format!("a load balancer and a database need two zones or more, found {}", zones.len());
+        let message = format!("a load balancer and a database need two zones or more, found {}", stack.net.zones.len());
         found.push(Mistake::value("/net/zones", message));
     }
     // Without a known region, the first full name tells which one the others must be in.
@@ -188,7 +185,7 @@ fn endpoints(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake>) {
             found.push(Mistake::value(place, format!("`{service}` stands here twice")));
         }
     }
-    if net.nat != Nat::None {
+    if net.nat != Nat::None || net.derives_endpoints() {
         return;
     }
     let has = |wanted: &str| net.interface_endpoints.iter().any(|service| full(service) == full(wanted));
@@ -211,30 +208,42 @@ fn endpoints(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake>) {
     }
 }
 
-fn sources(stack: &Stack, found: &mut Vec<Mistake>) {
-    let sources = &stack.sg.alb_sources;
-    let place = "/sg/alb_sources";
-    if sources.is_empty() {
-        let mistake = Mistake::value(place, "nobody may reach the load balancer");
-        found.push(mistake.hint("`0.0.0.0/0` lets everybody in"));
-    }
-    let rules = sources.len() * stack.alb_ports().len();
-    if rules > INBOUND_RULES {
-        let message =
-            format!("{} sources make {rules} rules, a security group has at most {INBOUND_RULES}", sources.len());
-        found.push(Mistake::value(place, message));
-    }
-    for (index, source) in sources.iter().enumerate() {
-        let place = pointer(&["sg", "alb_sources", &index.to_string()]);
-        host_bits(&place, *source, found);
-        if sources[..index].contains(source) {
-            found.push(Mistake::value(place, format!("{source} stands here twice")));
+fn flow_logs(stack: &Stack, found: &mut Vec<Mistake>) {
+    let Some(config) = &stack.net.flow_logs else { return };
+    let place = |key: &str| pointer(&["net", "flow_logs", key]);
+    if let Some(arn) = &config.bucket_arn {
+        // Source: CreateFlowLogs, LogDestination: "arn:aws:s3:::my_bucket/my_subfolder/", but not the folder `AWSLogs`.
+        let parts: Vec<&str> = arn.splitn(6, ':').collect();
+        let bucket = match parts.as_slice() {
+            ["arn", partition, "s3", "", "", path] if partition.starts_with("aws") => *path,
+            _ => "",
+        };
+        let folder = bucket.split('/').nth(1).unwrap_or_default();
+        if bucket.is_empty() || bucket.starts_with('/') || folder == "AWSLogs" {
+            let mistake = Mistake::value(place("bucket_arn"), format!("`{arn}` is not the ARN of an S3 bucket"));
+            found.push(mistake.hint("write `arn:aws:s3:::BUCKET` or `arn:aws:s3:::BUCKET/FOLDER/`"));
         }
+        for (key, given) in [("log_group", config.log_group.is_some()), ("role", config.role.is_some())] {
+            if given {
+                let message = format!("a bucket takes the place of CloudWatch Logs, and needs no `{key}`");
+                found.push(Mistake::key(place(key), message).related(&["net", "flow_logs", "bucket_arn"]));
+            }
+        }
+    }
+    let group = config.log_group(stack);
+    // Source: CreateLogGroup, LogGroupName.
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-/.#".contains(c);
+    if group.is_empty() || group.len() > 512 || !group.chars().all(allowed) {
+        found.push(Mistake::value(place("log_group"), format!("`{group}` is not the name of a log group")));
+    }
+    if stack.services.iter().any(|(key, service)| service.log_group(key) == group) {
+        found.push(Mistake::value(place("log_group"), format!("`{group}` is the log group of a service")));
     }
 }
 
 /// Finds a range that is not a network's address: EC2 changes it silently, or refuses it.
-fn host_bits(place: &str, cidr: Ipv4Net, found: &mut Vec<Mistake>) {
+pub(super) fn host_bits(place: &str, cidr: impl Into<IpNet>, found: &mut Vec<Mistake>) {
+    let cidr = cidr.into();
     if cidr.addr() != cidr.network() {
         let message = format!("{cidr} has bits set after its first {}", cidr.prefix_len());
         found.push(Mistake::value(place, message).hint(format!("did you mean `{}`?", cidr.trunc())));

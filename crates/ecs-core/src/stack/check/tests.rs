@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::stack::Zones;
 
 /// Returns what is wrong with the default stack after a merge patch, as `place: message (hint)`.
 fn mistakes(patch: &Value) -> Vec<String> {
@@ -55,6 +56,8 @@ fn every_mistake_says_where_what_and_what_to_do() {
             json!({"net": {"zones": ["a"]}}),
             &["net.zones: a load balancer and a database need two zones or more, found 1"],
         ),
+        (json!({"net": {"zones": 3, "nat": "regional"}}), &[]),
+        (json!({"net": {"zones": 1}}), &["net.zones: a load balancer and a database need two zones or more, found 1"]),
         (json!({"net": {"zones": ["a", "us-east-1a"]}}), &["net.zones.1: the zone `us-east-1a` is the same as `a`"]),
         (
             json!({"net": {"zones": ["a", "eu-west-1b"]}}),
@@ -73,11 +76,30 @@ fn every_mistake_says_where_what_and_what_to_do() {
             ],
         ),
         (json!({"net": {"nat": "single", "database_subnets": true}}), &[]),
+        (json!({"net": {"nat": "none"}}), &[]),
         (
-            json!({"net": {"nat": "none"}}),
+            json!({"net": {"nat": "none", "gateway_endpoints": ["dynamodb"]}}),
             &[
                 "net.nat: without a NAT gateway tasks have no way to pull images, to write logs, to read parameters (add `ecr.api`, `ecr.dkr`, `logs` and `ssm` to `interface_endpoints` and `s3` to `gateway_endpoints`)",
             ],
+        ),
+        (
+            json!({"net": {"vpc_id": "vpc-01234567", "public_subnet_ids": ["subnet-01234567", "subnet-01234568"], "private_subnet_ids": ["subnet-01234569", "subnet-0123456a"]}}),
+            &[],
+        ),
+        (
+            json!({"net": {"vpc_id": "vpc-1", "public_subnet_ids": ["subnet-0123456789abcdef0"], "private_subnet_ids": ["subnet-0123456789abcdef0", "subnet-01234567"], "nat": "single", "cidr": "10.1.0.0/16"}}),
+            &[
+                "net.vpc_id: `vpc-1` is not the id of a VPC",
+                "net.public_subnet_ids: two public subnets or more are needed, in two zones, found 1",
+                "net.private_subnet_ids.0: `subnet-0123456789abcdef0` is one of the public subnets already",
+                "net.cidr: `cidr` is for a VPC that ecs-net makes, and `vpc_id` names one that there is (leave out `cidr`, or `vpc_id` and the subnets' ids)",
+                "net.nat: `nat` is for a VPC that ecs-net makes, and `vpc_id` names one that there is (leave out `nat`, or `vpc_id` and the subnets' ids)",
+            ],
+        ),
+        (
+            json!({"net": {"private_subnet_ids": ["subnet-01234567", "subnet-01234568"]}}),
+            &["net.private_subnet_ids: subnets of a VPC that is not named (`vpc_id` names it)"],
         ),
         (
             json!({"net": {"nat": "none", "interface_endpoints": ["ecr.api", "com.amazonaws.us-east-1.ecr.dkr", "logs", "ssm"]}}),
@@ -144,6 +166,40 @@ fn every_mistake_says_where_what_and_what_to_do() {
             &["sg.alb_sources: nobody may reach the load balancer (`0.0.0.0/0` lets everybody in)"],
         ),
         (
+            json!({"sg": {"alb_ports": [8080, 8080], "rules": [{"group": "alb", "ports": "80-90", "peer": "0.0.0.0/0"}]}}),
+            &["sg.alb_ports.1: 8080 stands here twice"],
+        ),
+        (
+            json!({"sg": {"alb_ports": [443]}}),
+            &["sg.alb_ports: the load balancer serves on 80, where nobody may reach it (add 80)"],
+        ),
+        (
+            json!({"sg": {"alb_security_group_id": "sg-x", "alb_egress": "targets", "rules": [{"group": "alb", "ports": 8080, "peer": "tasks"}]}}),
+            &[
+                "sg.alb_security_group_id: `sg-x` is not the id of a security group (an id is written like `sg-0a1b2c3d4e5f67890`)",
+                "sg.alb_egress: the load balancer's group is somebody else's, which is never changed (leave out `alb_egress` or `alb_security_group_id`)",
+                "sg.rules.0.group: that group is somebody else's, which is never changed (leave out the rule or `alb_security_group_id`)",
+            ],
+        ),
+        (
+            json!({"sg": {"rules": [
+                {"group": "tasks", "ports": "90-80", "peer": "10.0.0.1"},
+                {"group": "tasks", "protocol": "icmp", "ports": 8, "peer": "fd00::1/8"},
+                {"group": "tasks", "direction": "egress", "ports": 443, "peer": "pl-x"},
+                {"group": "tasks", "ports": 443, "peer": "bastion (old)"},
+                {"group": "tasks", "ports": "443", "peer": "bastion (old)", "description": "Büro"},
+            ]}}),
+            &[
+                "sg.rules.0.ports: that is neither a port nor a range of ports (write 443, or \"8000-8080\")",
+                "sg.rules.0.peer: `10.0.0.1` is not a range (write it like `10.0.0.1/32`)",
+                "sg.rules.1.ports: only `tcp` and `udp` have ports",
+                "sg.rules.1.peer: fd00::1/8 has bits set after its first 8 (did you mean `fd00::/8`?)",
+                "sg.rules.2.peer: `pl-x` is not the id of a prefix list (write it like `pl-0a1b2c3d4e5f67890`)",
+                "sg.rules.4.description: the description `Büro` holds 'ü', only letters, digits, spaces and ._-:/()#,@[]+=&;{}!$* are allowed",
+                "sg.rules.4: this rule stands here twice",
+            ],
+        ),
+        (
             json!({"sg": {"alb_sources": ["10.1.1.1/8", "10.1.1.1/8"]}}),
             &[
                 "sg.alb_sources.0: 10.1.1.1/8 has bits set after its first 8 (did you mean `10.0.0.0/8`?)",
@@ -154,8 +210,8 @@ fn every_mistake_says_where_what_and_what_to_do() {
         (
             json!({"sg": {"alb_name": "sg-x", "tasks_name": "rds-sg", "db_description": "it's"}}),
             &[
-                r#"sg.db_description: the security group description `it's` holds '\'', only letters, digits, spaces and ._-:/()#,@[]+=&;{}!$* are allowed"#,
                 "sg.alb_name: a security group name must not start with `sg-`",
+                r#"sg.db_description: the security group description `it's` holds '\'', only letters, digits, spaces and ._-:/()#,@[]+=&;{}!$* are allowed"#,
                 "sg.db_name: `sg.tasks_name` and `sg.db_name` are the same name `RDS-SG`",
             ],
         ),
@@ -665,9 +721,9 @@ fn the_default_stack_is_right_in_every_region() {
 #[test]
 fn without_a_region_the_zones_must_agree_with_each_other() {
     let mut stack = Stack::default();
-    stack.net.zones = vec!["eu-west-1a".to_owned(), "eu-west-1b".to_owned()];
+    stack.net.zones = Zones::Named(vec!["eu-west-1a".to_owned(), "eu-west-1b".to_owned()]);
     assert_eq!(check(&stack, None), []);
-    stack.net.zones[1] = "eu-west-2b".to_owned();
+    stack.net.zones = Zones::Named(vec!["eu-west-1a".to_owned(), "eu-west-2b".to_owned()]);
     let found = check(&stack, None);
     assert_eq!(
         found.iter().map(|mistake| mistake.message.as_str()).collect::<Vec<_>>(),

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::Kind;
 use crate::stack::fargate;
-use crate::stack::{Alarms, Autoscaling, Deployment, Parameter, PasswordStore, Service, TypedParameter};
+use crate::stack::{Alarms, Autoscaling, Deployment, Parameter, PasswordStore, Service, TypedParameter, Zones};
 
 /// Loads texts as files of a fresh directory; the error's text names them without it.
 fn load_texts(files: &[(&str, &str)]) -> std::result::Result<Stack, String> {
@@ -246,7 +246,7 @@ fn every_mistake_has_its_position() {
             "[net]\ncidr = \"10.0.0.0\"\nzones = \"a\"\npublic_cidrs = [\"10.0.1.0/33\"]",
             &[
                 "a.toml:2:8: expected an IPv4 range such as 10.0.0.0/16, found the string \"10.0.0.0\" (the length is missing: `/16`, say)",
-                "a.toml:3:9: expected a list, found the string \"a\" (write [\"a\"])",
+                "a.toml:3:9: expected a list or a whole number, found the string \"a\" (write [\"a\"])",
                 "a.toml:4:17: expected an IPv4 range such as 10.0.0.0/16, found the string \"10.0.1.0/33\"",
             ],
         ),
@@ -548,7 +548,7 @@ prop_compose! {
     ) -> Stack {
         let mut stack = Stack { name, region: Some("eu-west-1".to_owned()), ..Stack::default() };
         stack.net.cidr = format!("10.{second}.0.0/{length}").parse().unwrap();
-        stack.net.zones = "abcdef".chars().take(zones).map(String::from).collect();
+        stack.net.zones = Zones::Named("abcdef".chars().take(zones).map(String::from).collect());
         stack.cluster.log_retention_days = days;
         stack.parameters = [("/p/text".to_owned(), Parameter::Plain(text))].into();
         if secrets_manager {
