@@ -145,7 +145,8 @@ fn network(bill: &mut Bill, stack: &Stack, prices: &Prices) {
 
 fn database(bill: &mut Bill, stack: &Stack, prices: &Prices) {
     let db = &stack.db;
-    if !db.enabled {
+    // One that somebody else made costs nothing more than before.
+    if !db.enabled || db.existing {
         return;
     }
     // A standby costs what the instance and its storage cost.
