@@ -150,7 +150,7 @@ impl Tool for Iam {
             run.ensure(&iam, execution.for_execution(stack)),
             join_all(task_roles.iter().map(|(name, (key, service))| {
                 let role = Role::new(stack, name, &task_role_description(key));
-                run.ensure(&iam, role.for_tasks((key, service)))
+                run.ensure(&iam, role.for_tasks(stack, (key, service)))
             })),
             infrastructure,
             scheduler,

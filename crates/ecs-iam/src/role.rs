@@ -15,7 +15,7 @@ use crate::deploy_access::DeployAccess;
 use crate::document::Grants;
 use crate::scheduler_access::SchedulerAccess;
 use crate::secret_access::SecretAccess;
-use crate::task_access;
+use crate::task_access::TaskAccess;
 use crate::{IamApi, LAYER, oidc_provider};
 
 /// AWS's managed policy for execution roles: pull images, write logs.
@@ -72,8 +72,8 @@ enum Access {
     Secrets(SecretAccess),
     Deployments(Box<DeployAccess>),
     Schedules(Box<SchedulerAccess>),
-    /// What a task may do: all that the stack file says, none for nothing
-    Task(Option<Value>),
+    /// What a task may do: all that the stack file says
+    Task(Box<TaskAccess>),
 }
 
 impl Access {
@@ -83,7 +83,7 @@ impl Access {
             Access::Secrets(access) => access.document(role),
             Access::Deployments(access) => Some(access.document(role)),
             Access::Schedules(access) => Some(access.document(role)),
-            Access::Task(document) => document.clone(),
+            Access::Task(access) => access.document(role),
         }
     }
 }
@@ -127,8 +127,9 @@ impl Role {
 
     /// Makes it the task role of a service: it may do what the stack file says.
     #[must_use]
-    pub fn for_tasks(self, (key, service): (&str, &Service)) -> Self {
-        let inline = Inline { name: service.service_name(key), access: Access::Task(task_access::document(service)) };
+    pub fn for_tasks(self, stack: &Stack, (key, service): (&str, &Service)) -> Self {
+        let access = Access::Task(Box::new(TaskAccess::new(stack, service)));
+        let inline = Inline { name: service.service_name(key), access };
         Self { inline: Some(inline), ..self }
     }
 
@@ -182,7 +183,7 @@ impl Role {
     /// Returns the tag of a task role that is to have an inline policy.
     fn policy_tag(&self) -> Result<Option<Tag>> {
         let name = self.inline.as_ref().and_then(|inline| match &inline.access {
-            Access::Task(document) => document.as_ref().map(|_| &inline.name),
+            Access::Task(access) => access.is_any().then_some(&inline.name),
             Access::Secrets(_) | Access::Deployments(_) | Access::Schedules(_) => None,
         });
         let tag = name.map(|name| Tag::builder().key(POLICY_TAG).value(name).build());
@@ -194,7 +195,7 @@ impl Role {
         let Inline { name, access } = self.inline.as_ref()?;
         match access {
             Access::Secrets(_) | Access::Deployments(_) | Access::Schedules(_) => Some(name),
-            Access::Task(document) => remembered(tags).or(document.as_ref().map(|_| name.as_str())),
+            Access::Task(access) => remembered(tags).or(access.is_any().then_some(name.as_str())),
         }
     }
 
@@ -562,7 +563,8 @@ mod tests {
     #[test]
     fn a_task_role_may_do_what_the_file_says_and_others_may_attach_more() {
         let mut service = Service::default();
-        let role = |service: &Service| Role::new(&stack(), "frontendTaskRole", "d").for_tasks(("frontend", service));
+        let role =
+            |service: &Service| Role::new(&stack(), "frontendTaskRole", "d").for_tasks(&stack(), ("frontend", service));
         let live = |role: &Role, inline| Live { arn: ARN.into(), inline, ..role.planned() };
         let bare = role(&service);
         assert_eq!(bare.diff(&live(&bare, None)), []);
@@ -570,7 +572,8 @@ mod tests {
         service.exec = Some(true);
         let exec = role(&service);
         assert_eq!(exec.diff(&live(&exec, None)), [Change::update(INLINE, "", "frontend-service")]);
-        let grants = task_access::document(&service).as_ref().map(Grants::of);
+        let document = TaskAccess::new(&stack(), &service).document(&ARN.into());
+        let grants = document.as_ref().map(Grants::of);
         assert_eq!(exec.diff(&live(&exec, grants.clone())), []);
         assert_eq!(bare.diff(&live(&bare, grants.clone())), [Change::update(INLINE, "frontend-service", "")]);
         // IAM is asked for a policy only where there is to be one, or was one.

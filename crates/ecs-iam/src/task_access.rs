@@ -1,6 +1,8 @@
 //! What the containers of a service may do: exactly what the stack file says, and what ECS Exec needs where it is on.
 
-use ecs_core::stack::{Effect, OneOrMore, Service, Statement};
+use ecs_core::Stack;
+use ecs_core::id::RoleArn;
+use ecs_core::stack::{Effect, OneOrMore, Service, Statement, Volume};
 use serde_json::{Value, json};
 
 /// What ECS Exec's agent in the task calls. These actions know no resources, so `*` is all that there is:
@@ -13,12 +15,51 @@ const EXEC: &[&str] = &[
     "ssmmessages:OpenDataChannel",
 ];
 
-/// Returns the policy, none when there is nothing to allow.
-pub fn document(service: &Service) -> Option<Value> {
-    let exec = service.exec.unwrap_or_default();
-    let exec = exec.then(|| json!({ "Effect": "Allow", "Action": EXEC, "Resource": "*" }));
-    let statements: Vec<Value> = service.policy.iter().map(statement).chain(exec).collect();
-    (!statements.is_empty()).then(|| json!({ "Version": "2012-10-17", "Statement": statements }))
+/// What the tasks of one service may do.
+#[derive(Debug, Clone)]
+pub struct TaskAccess {
+    service: Service,
+    region: String,
+}
+
+impl TaskAccess {
+    /// Takes note of the service.
+    pub fn new(stack: &Stack, service: &Service) -> Self {
+        Self { service: service.clone(), region: stack.region.clone().unwrap_or_else(|| "*".to_owned()) }
+    }
+
+    /// Says whether there is anything to allow.
+    pub fn is_any(&self) -> bool {
+        let Service { exec, policy, volumes, .. } = &self.service;
+        exec.unwrap_or_default() || !policy.is_empty() || !volumes.is_empty()
+    }
+
+    /// Returns the policy for a role, whose own ARN tells account and partition; none when there is nothing to allow.
+    pub fn document(&self, role: &RoleArn) -> Option<Value> {
+        let Service { exec, policy, volumes, .. } = &self.service;
+        let exec = exec.unwrap_or_default();
+        let exec = exec.then(|| json!({ "Effect": "Allow", "Action": EXEC, "Resource": "*" }));
+        let volumes = volumes.values().map(|volume| self.volume(volume, role));
+        let statements: Vec<Value> = policy.iter().map(statement).chain(exec).chain(volumes).collect();
+        (!statements.is_empty()).then(|| json!({ "Version": "2012-10-17", "Statement": statements }))
+    }
+
+    /// Returns the statement for exactly one file system, and where there is one through exactly its access point:
+    /// <https://docs.aws.amazon.com/efs/latest/ug/iam-access-control-nfs-efs.html>
+    fn volume(&self, volume: &Volume, role: &RoleArn) -> Value {
+        let mut parts = role.as_str().split(':');
+        let (partition, account) = (parts.nth(1).unwrap_or_default(), parts.nth(2).unwrap_or_default());
+        let arn = |what: String| format!("arn:{partition}:elasticfilesystem:{}:{account}:{what}", self.region);
+        let write = (!volume.read_only).then_some("elasticfilesystem:ClientWrite");
+        let actions: Vec<&str> = ["elasticfilesystem:ClientMount"].into_iter().chain(write).collect();
+        let resource = arn(format!("file-system/{}", volume.file_system));
+        let mut statement = json!({ "Effect": "Allow", "Action": actions, "Resource": resource });
+        if let Some(point) = &volume.access_point {
+            let point = arn(format!("access-point/{point}"));
+            statement["Condition"] = json!({ "StringEquals": { "elasticfilesystem:AccessPointArn": point } });
+        }
+        statement
+    }
 }
 
 /// Returns a statement of the stack file as IAM writes it.
@@ -43,6 +84,49 @@ pub fn statement(statement: &Statement) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn document(service: &Service) -> Option<Value> {
+        let stack = Stack { region: Some("us-east-1".to_owned()), ..Stack::default() };
+        let access = TaskAccess::new(&stack, service);
+        let document = access.document(&"arn:aws:iam::123456789012:role/x".into());
+        assert_eq!(access.is_any(), document.is_some());
+        document
+    }
+
+    #[test]
+    fn a_file_system_may_be_used_through_its_access_point_alone() {
+        let volume = |access_point: Option<&str>, read_only| Volume {
+            file_system: "fs-0123456789abcdef0".to_owned(),
+            access_point: access_point.map(str::to_owned),
+            path: "/data".to_owned(),
+            read_only,
+            root_directory: None,
+        };
+        let volumes =
+            [("a".to_owned(), volume(Some("fsap-0123456789abcdef0"), false)), ("b".to_owned(), volume(None, true))];
+        let written = document(&Service { volumes: volumes.into(), ..Service::default() }).expect("a policy");
+        let arn = |what: &str| format!("arn:aws:elasticfilesystem:us-east-1:123456789012:{what}");
+        assert_eq!(
+            written["Statement"],
+            json!([
+                {
+                    "Effect": "Allow",
+                    "Action": ["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"],
+                    "Resource": arn("file-system/fs-0123456789abcdef0"),
+                    "Condition": {
+                        "StringEquals": {
+                            "elasticfilesystem:AccessPointArn": arn("access-point/fsap-0123456789abcdef0")
+                        }
+                    },
+                },
+                {
+                    "Effect": "Allow",
+                    "Action": ["elasticfilesystem:ClientMount"],
+                    "Resource": arn("file-system/fs-0123456789abcdef0"),
+                },
+            ])
+        );
+    }
 
     #[test]
     fn a_service_may_do_what_its_file_says_and_nothing_by_itself() {

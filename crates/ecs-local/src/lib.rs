@@ -31,6 +31,7 @@ mod recorder;
 mod refusal;
 mod route53;
 mod scheduler;
+mod servicediscovery;
 mod ssm;
 mod sts;
 mod turn;

@@ -181,10 +181,18 @@ fn fargate(bill: &mut Bill, key: &str, service: &Service, prices: &Prices) {
 
 fn alarms(bill: &mut Bill, stack: &Stack) {
     // Paid for by the metrics that they look at: with a second target group there are two.
-    let metrics = stack.services.values().filter_map(|service| {
-        let Alarms { errors_5xx, unhealthy_hosts, .. } = service.alarms()?;
-        let alarms = usize::from(errors_5xx > 0) + usize::from(unhealthy_hosts > 0);
-        Some(alarms * if service.shift().is_some() { 2 } else { 1 })
+    let metrics = stack.services.values().map(|service| {
+        let groups = if service.shift().is_some() { 2 } else { 1 };
+        let rollback = service.rollback_alarms().map_or(0, |Alarms { errors_5xx, unhealthy_hosts, .. }| {
+            usize::from(errors_5xx > 0) + usize::from(unhealthy_hosts > 0)
+        });
+        let people = service.alarms.as_ref();
+        let of_tasks =
+            people.map_or(0, |alarms| usize::from(alarms.cpu.is_some()) + usize::from(alarms.memory.is_some()));
+        let of_targets = people.map_or(0, |alarms| {
+            usize::from(alarms.errors_5xx.is_some()) + usize::from(alarms.unhealthy_hosts.is_some())
+        });
+        (rollback + of_targets) * groups + of_tasks
     });
     bill.add("ecs-svc", metrics.sum(), ("metric of an alarm", "metrics of alarms"), Some(TABLE.everywhere.alarm_month));
 }
@@ -230,8 +238,14 @@ mod tests {
         stack.db.password = PasswordStore::SecretsManager;
         let backend = stack.services.get_mut("backend").expect("the tutorial's");
         backend.architecture = Architecture::Arm64;
-        backend.autoscaling =
-            Some(Autoscaling { min: 3, max: 9, cpu: Some(50), memory: None, requests_per_target: None });
+        backend.autoscaling = Some(Autoscaling {
+            min: 3,
+            max: 9,
+            cpu: Some(50),
+            memory: None,
+            requests_per_target: None,
+            schedules: Vec::new(),
+        });
         backend.deployment = Some(Deployment { strategy: Strategy::Canary, ..Deployment::default() });
         let wanted = [
             "6 interface endpoints, counted in each zone",

@@ -3,6 +3,7 @@
 mod alarms;
 pub mod check;
 mod cluster;
+mod connect;
 mod container;
 mod database;
 mod defaults;
@@ -25,6 +26,7 @@ mod security_groups;
 mod service;
 mod source;
 mod template;
+mod volume;
 
 use std::collections::BTreeMap;
 
@@ -33,6 +35,7 @@ use serde::{Deserialize, Serialize};
 
 pub use alarms::{AlarmsConfig, ServiceAlarms};
 pub use cluster::{ClusterConfig, ContainerInsights};
+pub use connect::{AppProtocol, Connect};
 pub use container::{CheckCommand, Condition, HealthCheck, Sidecar};
 pub use database::{DbConfig, PasswordStore};
 pub use deployment::{Alarms, Deployment, Strategy};
@@ -47,6 +50,7 @@ pub use roles::{Effect, Github, IamConfig, OneOrMore, Statement};
 pub use schedules::Schedule;
 pub use security_groups::{AlbEgress, Direction, Peer, Ports, Protocol, SgConfig, SgGroup, SgRule};
 pub use service::{Architecture, Autoscaling, ScheduledLimits, Service, Spot};
+pub use volume::Volume;
 
 /// Greatest priority of a listener rule: that of the rule for what no other rule matches, where such a rule is needed.
 ///

@@ -164,9 +164,11 @@ pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
 /// Checks that the roles are different ones: IAM compares names without case (`CreateRole`, `RoleName`).
 fn roles(stack: &Stack, found: &mut Vec<Mistake>) {
     let infrastructure = Some(stack.iam.infrastructure_role.clone()).filter(|_| stack.shifts());
-    let names: [(&[&str], Option<String>); 3] = [
+    let scheduler = Some(stack.iam.scheduler_role.clone()).filter(|_| !stack.schedules.is_empty());
+    let names: [(&[&str], Option<String>); 5] = [
         (&["iam", "execution_role"], Some(stack.iam.execution_role.clone())),
         (&["iam", "infrastructure_role"], infrastructure),
+        (&["iam", "scheduler_role"], scheduler),
         (&["iam", "github", "role"], stack.deploy_role()),
         (&["net", "flow_logs", "role"], stack.net.flow_logs.as_ref().map(|flow_logs| flow_logs.role(stack))),
     ];
