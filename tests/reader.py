@@ -440,6 +440,29 @@ class Account:
         snapshots = [snapshot for snapshot in snapshots if snapshot.get("SnapshotType") != "automated"]
         return [snapshot | {"Tags": self._rds_tags(snapshot["DBSnapshotArn"])} for snapshot in snapshots]
 
+    # DynamoDB
+
+    @cached_property
+    def tables(self) -> list[Json]:
+        """All tables, each with `Recovery`, `TimeToLive` and `Tags`."""
+        tables = []
+        for name in self.all("dynamodb", "list_tables", "TableNames"):
+            table: Json = self.call("dynamodb", "describe_table", TableName=name)["Table"]
+            backups = self.call("dynamodb", "describe_continuous_backups", TableName=name)
+            table["Recovery"] = dig(
+                backups, "ContinuousBackupsDescription.PointInTimeRecoveryDescription.PointInTimeRecoveryStatus"
+            )
+            ttl = self.call("dynamodb", "describe_time_to_live", TableName=name)
+            table["TimeToLive"] = ttl["TimeToLiveDescription"]
+            table["Tags"] = self.all("dynamodb", "list_tags_of_resource", "Tags", ResourceArn=table["TableArn"])
+            tables.append(table)
+        return tables
+
+    @cached_property
+    def table_backups(self) -> list[Json]:
+        """All backups of tables, those that have gone too."""
+        return self.all("dynamodb", "list_backups", "BackupSummaries", BackupType="ALL")
+
     # Systems Manager, Secrets Manager
 
     @cached_property
@@ -1507,6 +1530,33 @@ def inventory_database(account: Account) -> Json:
     }
 
 
+def inventory_tables(account: Account) -> Json:
+    """DynamoDB tables and their backups."""
+    capacity = ("ProvisionedThroughput.ReadCapacityUnits", "ProvisionedThroughput.WriteCapacityUnits")
+    return {
+        "tables": [
+            picked(item, "TableName", "TableStatus", "KeySchema", "AttributeDefinitions", *capacity)
+            | picked(item, "BillingModeSummary.BillingMode", "TableClassSummary.TableClass")
+            | picked(item, "SSEDescription.SSEType", "SSEDescription.Status", "DeletionProtectionEnabled")
+            | {
+                index: [
+                    picked(one, "IndexName", "IndexStatus", "KeySchema", "Projection", *capacity)
+                    for one in item.get(index, ())
+                ]
+                for index in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes")
+            }
+            | {
+                "recovery": item["Recovery"],
+                "ttl": item["TimeToLive"]["TimeToLiveStatus"],
+                "ttl_attribute": item["TimeToLive"].get("AttributeName"),
+                "tags": tag_map(item["Tags"]),
+            }
+            for item in account.tables
+        ],
+        "table_backups": [picked(item, "TableName", "BackupName", "BackupType") for item in account.table_backups],
+    }
+
+
 def inventory_parameters(account: Account) -> Json:
     """Parameters and secrets. Values of SecureStrings are not shown, and addresses are told by their owner."""
     addresses = {dig(item, "Endpoint.Address"): item["DBInstanceIdentifier"] for item in account.db_instances}
@@ -1826,6 +1876,7 @@ def inventory(account: Account) -> int:
         inventory_roles,
         inventory_repositories,
         inventory_database,
+        inventory_tables,
         inventory_parameters,
         inventory_load_balancers,
         inventory_names,
@@ -1876,6 +1927,7 @@ def tagged_resources(account: Account) -> Iterator[tuple[str, str, Tags]]:
         ("DB subnet group", account.db_subnet_groups, "DBSubnetGroupArn", "Tags"),
         ("database", account.db_instances, "DBInstanceArn", "TagList"),
         ("DB snapshot", account.db_snapshots, "DBSnapshotArn", "Tags"),
+        ("table", account.tables, "TableArn", "Tags"),
         ("parameter", account.parameters, "ARN", "Tags"),
         ("secret", account.secrets, "ARN", "Tags"),
         ("load balancer", account.load_balancers, "LoadBalancerArn", "Tags"),
@@ -1902,9 +1954,6 @@ def tagged_resources(account: Account) -> Iterator[tuple[str, str, Tags]]:
     for arn in oidc_providers(account):
         tags = account.call("iam", "list_open_id_connect_provider_tags", OpenIDConnectProviderArn=arn)["Tags"]
         yield "identity provider", arn, tag_map(tags)
-    for name in account.all("dynamodb", "list_tables", "TableNames"):
-        arn = account.call("dynamodb", "describe_table", TableName=name)["Table"]["TableArn"]
-        yield "table", arn, tag_map(account.all("dynamodb", "list_tags_of_resource", "Tags", ResourceArn=arn))
 
 
 def tagged(account: Account, stack: str) -> int:

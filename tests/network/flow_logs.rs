@@ -3,7 +3,7 @@
 use ecs_pipe_tests::{Cloud, python};
 use serde_json::json;
 
-use crate::{assert_gone, assert_settled, made_new, pipe, prune};
+use crate::{TUTORIAL, assert_gone, assert_settled, made_new, overlay, pipe, prune};
 
 const FLOW_LOGS: &str = "[net.flow_logs]\ntraffic = \"reject\"\nretention_days = 7\n";
 
@@ -54,6 +54,31 @@ async fn a_flow_log_has_a_group_and_a_role_of_its_own_and_all_go_together() {
     pipe(&cloud, "", FLOW_LOGS).await.ok();
     assert_gone(&cloud, "").await;
     assert_eq!(cloud.inventory().await["roles"], json!([]));
+}
+
+/// Makes a role and a log group of our names, without our tags.
+const NAMESAKES: &str = r#"
+import boto3, json
+boto3.client('iam').create_role(RoleName='ecs-production-flow-logs', AssumeRolePolicyDocument=json.dumps({
+    'Version': '2012-10-17', 'Statement': [{'Effect': 'Allow', 'Principal': {'Service': 'ec2.amazonaws.com'}, 'Action': 'sts:AssumeRole'}]}),
+    Description='Role for VPC flow logs - allows writing to their log group')
+boto3.client('logs').create_log_group(logGroupName='/vpc/ecs-production')
+"#;
+
+#[tokio::test]
+async fn a_role_and_a_group_of_the_same_names_are_somebody_elses_until_they_are_adopted() {
+    let with = made_new(FLOW_LOGS).await;
+    let cloud = Cloud::start().await;
+    cloud.run(&python().display().to_string(), &["-c", NAMESAKES], "").await.ok();
+    let refused = pipe(&cloud, "", FLOW_LOGS).await;
+    assert_ne!(refused.code, 0);
+    assert!(refused.stderr.contains("does not belong to this stack"), "{}", refused.stderr);
+    let file = overlay(FLOW_LOGS);
+    let path = file.path().display();
+    let line = format!("export ECS_ADOPT=true; ecs-net {TUTORIAL} --stack {path} < /dev/null | ecs-sg");
+    cloud.shell(&line).await.ok();
+    cloud.assert_is(&with, "adopted").await;
+    assert_gone(&cloud, FLOW_LOGS).await;
 }
 
 #[tokio::test]

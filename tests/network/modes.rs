@@ -74,7 +74,7 @@ async fn every_change_of_mode_ends_in_the_stack_that_is_made_new() {
 #[tokio::test]
 async fn what_a_change_of_mode_leaves_is_in_the_plan_and_goes_with_the_stack() {
     let cloud = Cloud::start().await;
-    pipe(&cloud, "", MODES[0].0).await.ok();
+    let before = pipe(&cloud, "", MODES[0].0).await.ok().json();
     let plan = pipe(&cloud, "plan", MODES[1].0).await.ok();
     for line in ["NAT gateway ecs-production-nat-us-east-1b", "elastic IP ecs-production-nat-us-east-1b"] {
         assert!(plan.stderr.contains(line), "{line}: {}", plan.stderr);
@@ -84,8 +84,11 @@ async fn what_a_change_of_mode_leaves_is_in_the_plan_and_goes_with_the_stack() {
     let plan = cloud.shell(&line).await.ok();
     assert!(plan.stderr.contains("NAT gateway: remove ecs-production-nat-us-east-1b"), "{}", plan.stderr);
     cloud.take_calls();
-    pipe(&cloud, "", MODES[1].0).await.ok();
+    let after = pipe(&cloud, "", MODES[1].0).await.ok().json();
     assert_eq!(cloud.take_writes(), ["ec2:ReplaceRoute"], "what stays is not touched");
+    for key in ["vpc_id", "public_subnet_ids", "private_subnet_ids", "private_route_table_ids"] {
+        assert_eq!(after["net"][key], before["net"][key], "what stays keeps its ids");
+    }
     assert_gone(&cloud, MODES[2].0).await;
 }
 

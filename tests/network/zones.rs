@@ -76,7 +76,9 @@ async fn a_zone_comes_to_a_living_network_and_goes_when_it_is_told_to() {
     cloud.assert_is(&new_two, "without the third zone").await;
     assert_settled(&cloud, &two).await;
     let same = pipe(&cloud, "", &two).await.ok().json();
-    assert_eq!(same["net"], before["net"], "what stays keeps its ids");
+    for key in ["vpc_id", "public_subnet_ids", "private_subnet_ids", "private_route_table_ids"] {
+        assert_eq!(same["net"][key], before["net"][key], "what stays keeps its ids");
+    }
     assert_gone(&cloud, &two).await;
 }
 

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 
 use crate::error::{Error, Kind, Result};
-use crate::member::{Alb, Db, Ecr, Egress, Net, Svc};
-use crate::stack::{Nat, Service, Shift, Stack, Tier};
+use crate::member::{Alb, Db, Ecr, Egress, Net, Svc, Tables};
+use crate::stack::{GatewayService, Nat, Service, Shift, Stack, Tier};
 
 /// What of a document is drawn: a layer that is not in it is not in the picture.
 #[derive(Debug, Deserialize)]
@@ -16,6 +16,7 @@ struct Document {
     egress: Option<Egress>,
     ecr: Option<Ecr>,
     db: Option<Db>,
+    tables: Option<Tables>,
     alb: Option<Alb>,
     svc: Option<Svc>,
 }
@@ -107,11 +108,17 @@ impl Picture<'_> {
     fn draw(&self, chart: &mut Chart) {
         chart.node("internet", CIRCLE, &["internet"]);
         if self.document.net.is_some() {
-            let range = self.stack.net.cidr.to_string();
-            chart.group("vpc", &format!("VPC {}, {range}", self.stack.vpc_name()), |chart| {
+            let label = match &self.stack.net.vpc_id {
+                Some(given) => format!("VPC {given}, which was there"),
+                None => format!("VPC {}, {}", self.stack.vpc_name(), self.stack.net.cidr),
+            };
+            chart.group("vpc", &label, |chart| {
                 for (tier, subnets) in self.tiers() {
                     if subnets > 0 {
-                        let label = format!("{} subnets in {}", tier.name(), self.zones());
+                        let label = match &self.stack.net.vpc_id {
+                            Some(_given) => format!("{subnets} {} subnets", tier.name()),
+                            None => format!("{} subnets in {}", tier.name(), self.zones()),
+                        };
                         chart.group(tier.name(), &label, |chart| self.tier(chart, tier));
                     }
                 }
@@ -190,6 +197,14 @@ impl Picture<'_> {
                 if self.document.db.is_some() && self.stack.needs_database(service) {
                     chart.arrow(&id, TRAFFIC, &self.stack.db.port.to_string(), "db");
                 }
+                if self.document.tables.is_some() && self.stack.needs_tables(service) {
+                    let way = if self.stack.gateway_endpoints().contains(&GatewayService::DynamoDb) {
+                        "through the gateway endpoint"
+                    } else {
+                        ""
+                    };
+                    chart.arrow(&id, TRAFFIC, way, "tables");
+                }
             }
         });
     }
@@ -224,6 +239,10 @@ impl Picture<'_> {
 
     /// Draws what the stack has outside its network.
     fn around(&self, chart: &mut Chart) {
+        if self.document.tables.is_some() {
+            let names = self.stack.tables.iter().map(|(key, table)| self.stack.table_name(key, table));
+            chart.node("tables", CYLINDER, &["DynamoDB", &names.collect::<Vec<_>>().join(", ")]);
+        }
         if self.document.svc.is_none() {
             return;
         }

@@ -191,7 +191,7 @@ mod tests {
             id: id.to_owned(),
             vpc: "vpc-1".to_owned(),
             zone: zone.to_owned(),
-            cidr: "10.0.0.0/24".to_owned(),
+            cidr: String::new(),
         };
         NetworkFacts {
             vpc_state: Some("available".to_owned()),

@@ -572,8 +572,7 @@ mod tests {
         service.exec = Some(true);
         let exec = role(&service);
         assert_eq!(exec.diff(&live(&exec, None)), [Change::update(INLINE, "", "frontend-service")]);
-        let document = TaskAccess::new(&stack(), &service).document(&ARN.into());
-        let grants = document.as_ref().map(Grants::of);
+        let grants = TaskAccess::new(&stack(), &service).document(&ARN.into()).as_ref().map(Grants::of);
         assert_eq!(exec.diff(&live(&exec, grants.clone())), []);
         assert_eq!(bare.diff(&live(&bare, grants.clone())), [Change::update(INLINE, "frontend-service", "")]);
         // IAM is asked for a policy only where there is to be one, or was one.

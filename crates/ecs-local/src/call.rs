@@ -63,6 +63,7 @@ const TELLING: &[&str] = &[
     "AlarmName",
     "AlarmNames",
     "TableName",
+    "ResourceArn",
     "CertificateArn",
     "DomainName",
     "serviceName",

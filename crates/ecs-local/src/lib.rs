@@ -10,6 +10,7 @@ mod cbor;
 mod clock;
 mod cloudwatch;
 mod command;
+mod dynamodb;
 mod ec2;
 mod ecr;
 mod ecs;

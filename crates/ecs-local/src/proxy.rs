@@ -24,7 +24,7 @@ use crate::upstream::Upstream;
 use crate::weather::broken::{self, Body, Broken};
 use crate::weather::{Go, Harm, Holds, Sky, Weather, When};
 use crate::{
-    acm, application_autoscaling, cloudwatch, ec2, ecr, elasticloadbalancing, iam, logs, model, rds, route53,
+    acm, application_autoscaling, cloudwatch, dynamodb, ec2, ecr, elasticloadbalancing, iam, logs, model, rds, route53,
     scheduler, servicediscovery, ssm, sts,
 };
 
@@ -48,6 +48,7 @@ pub(crate) struct Proxy {
     pub(crate) rds: rds::State,
     pub(crate) acm: acm::State,
     pub(crate) route53: route53::State,
+    pub(crate) dynamodb: dynamodb::State,
     pub(crate) iam: iam::State,
     /// Held while moto loads: a reset in the middle fails.
     warming: Mutex<()>,
@@ -79,6 +80,7 @@ impl Proxy {
             rds: rds::State::default(),
             acm: acm::State::default(),
             route53: route53::State::default(),
+            dynamodb: dynamodb::State::default(),
             iam: iam::State::default(),
             warming: Mutex::new(()),
             served: AtomicU64::new(0),
@@ -136,6 +138,7 @@ impl Proxy {
         self.rds.clear();
         self.acm.clear();
         self.route53.clear();
+        self.dynamodb.clear();
         self.iam.clear();
         Ok(())
     }
@@ -233,6 +236,7 @@ impl Proxy {
                 ec2::owners_changed(self, request).await;
                 answer
             }
+            "dynamodb" => dynamodb::answer(self, request).await,
             "ec2" => ec2::answer(self, request).await,
             "ecr" => ecr::answer(self, request).await,
             // Whoever asks, and however it is signed.

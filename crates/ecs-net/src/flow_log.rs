@@ -80,7 +80,7 @@ pub async fn look(run: &Run<'_>, clients: &Clients, (stack, vpc): (&Stack, &Held
     for (_, one) in ours(&clients.ec2, stack, &list).await? {
         helpers.extend(one.helpers().filter(|pair| !helpers.contains(pair)).collect::<Vec<_>>());
     }
-    let found = helpers.into_iter().map(|(role, group)| async {
+    let found = helpers.into_iter().map(|(role, group)| async move {
         let role = FlowLogRole::new(stack, role, None);
         let group = LogGroup::new(Identity::new(&stack.name, LAYER, group), 0);
         let (role, group) = join!(run.ensure(&clients.iam, role), run.ensure(&clients.logs, group));
@@ -186,9 +186,10 @@ impl FlowLog {
         Self { identity: identity(stack), vpc: vpc.clone(), traffic, target, list: Rc::clone(list) }
     }
 
-    async fn make(&self, ec2: &Ec2) -> Result<String> {
+    /// Makes it; `before` is the one whose place it takes, if any.
+    async fn make(&self, ec2: &Ec2, before: &str) -> Result<String> {
         const CALL: &str = "ec2:CreateFlowLogs";
-        let parts = [self.vpc.as_str(), self.traffic.as_str(), &format!("{:?}", self.target), &ec2::minutes()?];
+        let parts = [self.vpc.as_str(), self.traffic.as_str(), &format!("{:?}", self.target), before, &ec2::minutes()?];
         let call = ec2.write.create_flow_logs().client_token(self.identity.token(&parts));
         let call = call.resource_type(FlowLogsResourceType::Vpc).resource_ids(self.vpc.as_str());
         let call = call.traffic_type(self.traffic.clone());
@@ -242,7 +243,7 @@ impl Resource for FlowLog {
     }
 
     async fn create(&self, ec2: &Ec2) -> Result<Live> {
-        Ok(Live { id: self.make(ec2).await?, ..self.planned() })
+        Ok(Live { id: self.make(ec2, "").await?, ..self.planned() })
     }
 
     fn diff(&self, live: &Live) -> Vec<Change> {
@@ -259,7 +260,7 @@ impl Resource for FlowLog {
     /// <https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-basics.html>
     async fn update(&self, ec2: &Ec2, live: &Live, _changes: &[Change]) -> Result<()> {
         delete(ec2, &live.id).await?;
-        self.make(ec2).await.map(drop)
+        self.make(ec2, &live.id).await.map(drop)
     }
 
     async fn delete(&self, ec2: &Ec2, live: &Live) -> Result<()> {
@@ -337,8 +338,8 @@ impl Resource for Former {
     /// Removes the flow logs, and then the roles and the groups that are the stack's.
     async fn update(&self, clients: &Clients, live: &Vec<Live>, _changes: &[Change]) -> Result<()> {
         for one in live {
+            delete(&clients.ec2, &one.id).await?;
             for (role, group) in one.helpers() {
-                delete(&clients.ec2, &one.id).await?;
                 FlowLogRole::new(&self.stack, role, None).remove_ours(&clients.iam).await?;
                 let group = LogGroup::new(Identity::new(&self.stack.name, LAYER, group), 0);
                 if let Some(found) = group.find(&clients.logs).await?
@@ -347,7 +348,6 @@ impl Resource for Former {
                     group.delete(&clients.logs, &found).await?;
                 }
             }
-            delete(&clients.ec2, &one.id).await?;
         }
         Ok(())
     }

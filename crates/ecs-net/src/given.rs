@@ -26,6 +26,7 @@ pub async fn layer(run: &Run<'_>, ec2: &Ec2, stack: &Stack, vpc: &str) -> Result
         vpc_id: vpc.into(),
         public_subnet_ids: ids(Tier::Public),
         private_subnet_ids: ids(Tier::Private),
+        private_cidrs: Vec::new(),
         database_subnet_ids: ids(Tier::Database),
         internet_gateway_id: None,
         public_route_table_id: None,
@@ -44,6 +45,8 @@ pub async fn layer(run: &Run<'_>, ec2: &Ec2, stack: &Stack, vpc: &str) -> Result
     let of = |tier: Tier| stack.net.given_ids(tier).iter().map(String::as_str);
     let table = |id: &str| facts.table_of(id).map(|table| table.id.as_str().into());
     net.internet_gateway_id = facts.ways_out(of(Tier::Public)).first().map(|id| (*id).into());
+    let cidr = |id: &str| facts.subnets.iter().find(|subnet| subnet.id == id).map(|subnet| subnet.cidr.clone());
+    net.private_cidrs = of(Tier::Private).filter_map(cidr).collect();
     net.public_route_table_id = of(Tier::Public).find_map(table);
     net.private_route_table_ids = of(Tier::Private).filter_map(table).collect();
     net.database_route_table_ids = of(Tier::Database).filter_map(table).collect();

@@ -125,10 +125,13 @@ impl Tool for Net {
         };
         let ids_of_tables = |tables: &[Held<RouteTable>]| tables.iter().map(|table| table.id.clone()).collect();
         let (public, private) = (ids_of(Tier::Public), ids_of(Tier::Private));
+        let private_cidrs = subnets.iter().zip(&subnet_ids).filter(|(plan, _)| plan.tier == Tier::Private);
+        let private_cidrs = private_cidrs.map(|(_, live)| live.cidr.clone());
         run.publish(&member::Net {
             vpc_id: vpc.id.clone(),
             public_subnet_ids: public.clone(),
             private_subnet_ids: private.clone(),
+            private_cidrs: private_cidrs.collect(),
             database_subnet_ids: ids_of(Tier::Database),
             internet_gateway_id: Some((*gateway).clone()),
             public_route_table_id: Some(public_table.id.clone()),

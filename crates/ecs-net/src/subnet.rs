@@ -101,8 +101,9 @@ pub struct Subnet {
 pub struct Live {
     /// Its id
     pub id: SubnetId,
+    /// Its IPv4 range
+    pub cidr: String,
     zone: String,
-    cidr: String,
     tags: Vec<Tag>,
 }
 

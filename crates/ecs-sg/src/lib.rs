@@ -100,12 +100,8 @@ impl Tool for Sg {
             return destroy(run, &ec2, stack, &net, &list).await;
         }
         // What this stack's ecs-net made needs no second look: it made the subnets in this VPC, with their routes.
-        let private = if net.stack.as_ref() == Some(&stack.name) {
-            let [_, private, _] = stack.net.cidrs();
-            private.iter().map(ToString::to_string).collect()
-        } else {
-            network::check(&ec2, &net, stack).await?
-        };
+        let ours = net.stack.as_ref() == Some(&stack.name) && !net.private_cidrs.is_empty();
+        let private = if ours { net.private_cidrs.clone() } else { network::check(&ec2, &net, stack).await? };
 
         // All groups first, then the rules that refer to them: so a cycle of references cannot block the way up.
         let (alb, tasks, db) = join!(

@@ -26,9 +26,10 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use aws_sdk_ecs::Client;
+use ecs_aws::log_group::LogGroup;
 use ecs_aws::{Api, Session};
 use ecs_core::id::{ClusterArn, LoadBalancerArn, TargetGroupArn, TaskDefinitionArn};
-use ecs_core::member::{self, Alb, Db, Ecr, Egress, Iam, Member as _, Net, Sg, SvcService};
+use ecs_core::member::{self, Alb, Db, Ecr, Egress, Iam, Member as _, Net, Sg, SvcService, Tables};
 use ecs_core::stack::{self, Service as Config};
 use ecs_core::tool::Tool;
 use ecs_core::{All as _, Error, Identity, Listing, Result, Run, Stack};
@@ -188,10 +189,8 @@ impl Layer<'_> {
                 return Ok(());
             }
             let groups = former::log_groups(&self.logs, stack).await?;
-            let days = stack.cluster.log_retention_days;
-            let found = groups
-                .iter()
-                .map(|name| run.ensure(&self.logs, LogGroup::new(Identity::new(&stack.name, LAYER, name), days)));
+            let group = |name: &String| LogGroup::new(Identity::new(&stack.name, LAYER, name), 0);
+            let found = groups.iter().map(|name| run.ensure(&self.logs, group(name)));
             join_all(found).await.all().map(drop)
         };
         let (former, groups) = join!(former, groups);
@@ -296,18 +295,19 @@ impl Layer<'_> {
     }
 
     /// Waits until there is a place for a service's tasks: a network with a way out, a target group behind a listener, and
-    /// a database where one is needed.
+    /// a database and tables where they are needed.
     async fn place(&self, key: &str, service: &Config) -> Result<Place> {
         let Self { run, stack, .. } = *self;
-        let (net, sg, alb, egress, db, iam) = join!(
+        let (net, sg, alb, egress, db, tables, iam) = join!(
             run.input::<Net>(),
             run.input::<Sg>(),
             run.input::<Alb>(),
             run.optional_input::<Egress>(),
             when(stack.needs_database(service), run.input::<Db>()),
+            when(stack.needs_tables(service), run.input::<Tables>()),
             when(service.shift().is_some(), run.input::<Iam>()),
         );
-        let (net, sg, alb, _, _, iam) = (net, sg, alb, egress, db, iam).all()?;
+        let (net, sg, alb, _, _, _, iam) = (net, sg, alb, egress, db, tables, iam).all()?;
         run.expect_lag(net.new || sg.new);
         let target_group = match alb.target_group_arns.get(key) {
             Some(target_group) => target_group.clone(),

@@ -17,7 +17,9 @@ use ecs_aws::{Answer as _, present};
 use ecs_core::id::TaskDefinitionArn;
 use ecs_core::member::{Db, Ecr, Iam};
 use ecs_core::resource::Means;
-use ecs_core::stack::{AppProtocol, Architecture, Condition, Connect, HealthCheck, Service as Config, Sidecar, Volume};
+use ecs_core::stack::{
+    AppProtocol, Architecture, Condition, Connect, HealthCheck, Service as Config, Sidecar, Volume, partition,
+};
 use ecs_core::{Change, Error, Identity, Kind, Owner, Resource, Result, Stack};
 
 use crate::form::{Check, Container, FileSystem, Form, VOLUME, image};
@@ -274,6 +276,11 @@ fn form(stack: &Stack, (key, service): (&str, &Config), upstream: Upstream<'_>) 
         ];
         options.map(|(name, value)| (name.to_owned(), value)).into()
     };
+    let tables = stack.table_names();
+    let environment = |environment: &BTreeMap<String, String>| {
+        let resolved = environment.iter().map(|(name, value)| (name.clone(), tables.resolve(value, upstream.account)));
+        resolved.collect::<BTreeMap<_, _>>()
+    };
     let task_role = upstream.iam.task_role_arns.get(key);
     let processor = match service.architecture {
         Architecture::X86_64 => CpuArchitecture::X8664,
@@ -284,7 +291,7 @@ fn form(stack: &Stack, (key, service): (&str, &Config), upstream: Upstream<'_>) 
             name: name.clone(),
             essential: sidecar.essential,
             ports: sidecar.port.map(port).into_iter().collect(),
-            environment: sidecar.environment.clone(),
+            environment: environment(&sidecar.environment),
             secrets: secrets(&sidecar.secrets)?,
             log_driver: "awslogs".to_owned(),
             // The name of a stream is the prefix, the container and the task.
@@ -315,7 +322,7 @@ fn form(stack: &Stack, (key, service): (&str, &Config), upstream: Upstream<'_>) 
             essential: true,
             ports: BTreeSet::from([port(service.port)]),
             port_name: service.connect.as_ref().and_then(port_name),
-            environment: service.environment.clone(),
+            environment: environment(&service.environment),
             secrets: secrets(&service.secrets)?,
             log_driver: "awslogs".to_owned(),
             log_options: log("ecs"),
@@ -399,13 +406,8 @@ fn secret_source(source: &str, region: &str, upstream: Upstream<'_>) -> Result<S
     if source.starts_with("arn:") {
         return Ok(source.to_owned());
     }
-    let partition = match region {
-        region if region.starts_with("cn-") => "aws-cn",
-        region if region.starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
-    };
     let name = source.trim_start_matches('/');
-    Ok(format!("arn:{partition}:ssm:{region}:{}:parameter/{name}", upstream.account))
+    Ok(format!("arn:{}:ssm:{region}:{}:parameter/{name}", partition(region), upstream.account))
 }
 
 /// Says of a refusal whether the same call may pass later.

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use crate::stack::{Alarms, Architecture, Nat, PasswordStore, Service, Stack};
+use crate::stack::{Alarms, Architecture, Nat, PasswordStore, Service, Stack, TableClass};
 
 /// Hours of a month, as AWS's own calculator counts them.
 const HOURS: f64 = 730.0;
@@ -94,6 +94,7 @@ pub fn estimate(stack: &Stack, region: &str) -> Estimate {
     let mut bill = Bill { items: Vec::new() };
     network(&mut bill, stack, prices);
     database(&mut bill, stack, prices);
+    tables(&mut bill, stack, prices);
     load_balancer(&mut bill, stack, prices);
     for (key, service) in &stack.services {
         fargate(&mut bill, key, service, prices);
@@ -124,6 +125,10 @@ fn hourly(price: Option<f64>) -> Option<f64> {
 
 fn network(bill: &mut Bill, stack: &Stack, prices: &Prices) {
     let net = &stack.net;
+    // What somebody else has made, somebody else pays.
+    if net.vpc_id.is_some() {
+        return;
+    }
     // A regional one is paid for in each zone that it serves.
     let regional = net.nat == Nat::Regional;
     let gateways = if regional { net.zones.len() } else { net.nat_zones().len() };
@@ -133,7 +138,7 @@ fn network(bill: &mut Bill, stack: &Stack, prices: &Prices) {
     let addresses = ("public IPv4 address of a NAT gateway", "public IPv4 addresses of NAT gateways");
     bill.add("ecs-net", gateways, addresses, hourly(Some(TABLE.everywhere.public_ipv4_hour)));
     // An interface endpoint is paid for in each of its zones.
-    let endpoints = net.interface_endpoints.len() * net.zones.len();
+    let endpoints = stack.interface_endpoints().len() * net.zones.len();
     let interfaces = ("interface endpoint in a zone", "interface endpoints, counted in each zone");
     bill.add("ecs-net", endpoints, interfaces, hourly(prices.interface_endpoint_hour));
 }
@@ -154,6 +159,21 @@ fn database(bill: &mut Bill, stack: &Stack, prices: &Prices) {
     bill.items.push(Item { tool: "ecs-db", what, monthly: storage });
     let secrets = usize::from(db.password == PasswordStore::SecretsManager);
     bill.add("ecs-db", secrets, ("secret", "secrets"), Some(TABLE.everywhere.secret_month));
+}
+
+fn tables(bill: &mut Bill, stack: &Stack, prices: &Prices) {
+    for (key, table) in &stack.tables {
+        let Some(units) = table.throughput() else { continue };
+        // Each global secondary index has as many units as the table.
+        let times = 1.0 + f64::from(u32::try_from(table.indexes.len()).unwrap_or(u32::MAX));
+        let price = prices.dynamodb_read_unit_hour.zip(prices.dynamodb_write_unit_hour);
+        let monthly = price
+            .filter(|_| table.table_class == TableClass::Standard)
+            .map(|(read, write)| (read * f64::from(units.read) + write * f64::from(units.write)) * times * HOURS);
+        let indexes = if table.indexes.is_empty() { "" } else { ", as much for each index" };
+        let what = format!("{} read and {} write units of table {key}{indexes}", units.read, units.write);
+        bill.items.push(Item { tool: "ecs-db", what, monthly });
+    }
 }
 
 fn load_balancer(bill: &mut Bill, stack: &Stack, prices: &Prices) {
@@ -236,6 +256,9 @@ mod tests {
         stack.net.interface_endpoints = vec!["ecr.api".to_owned(), "ecr.dkr".to_owned(), "logs".to_owned()];
         stack.db.multi_az = true;
         stack.db.password = PasswordStore::SecretsManager;
+        let orders =
+            serde_json::json!({"partition_key": {"name": "id", "type": "S"}, "billing": {"read": 5, "write": 2}});
+        stack.tables.insert("orders".to_owned(), serde_json::from_value(orders).expect("a table"));
         let backend = stack.services.get_mut("backend").expect("the tutorial's");
         backend.architecture = Architecture::Arm64;
         backend.autoscaling = Some(Autoscaling {
@@ -252,6 +275,7 @@ mod tests {
             "1 Multi-AZ DB instance db.t3.medium",
             "20 GiB of gp3 storage",
             "1 secret",
+            "5 read and 2 write units of table orders",
             "1 load balancer",
             "2 public IPv4 addresses of the load balancer",
             "3 tasks with 1 vCPU and 2 GB of backend at the least",

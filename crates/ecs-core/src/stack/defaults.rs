@@ -47,6 +47,7 @@ impl Default for Stack {
             iam: IamConfig::default(),
             ecr: EcrConfig::default(),
             db: DbConfig::default(),
+            tables: BTreeMap::new(),
             parameters: BTreeMap::from([
                 ("/ecs/backend/DB_HOST".to_owned(), plain("${db.host}")),
                 ("/ecs/backend/DB_PORT".to_owned(), plain("${db.port}")),
@@ -243,6 +244,16 @@ impl Default for Spot {
     fn default() -> Self {
         Self { base: 0, on_demand: 1, weight: 1 }
     }
+}
+
+/// DynamoDB's own default: a key that costs nothing.
+pub(super) fn encryption() -> String {
+    "aws_owned".to_owned()
+}
+
+/// Ours, as the database has backups: without it, what a bad deployment has overwritten is lost.
+pub(super) fn point_in_time_recovery() -> bool {
+    true
 }
 
 /// ECS's own default. Source: `HealthCheck`, `interval`.

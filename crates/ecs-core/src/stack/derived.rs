@@ -112,6 +112,17 @@ pub fn endpoint_service(service: &str, region: &str) -> String {
     if full { service.to_owned() } else { format!("com.amazonaws.{region}.{service}") }
 }
 
+/// Returns the partition of AWS that a region belongs to, as ARNs name it.
+pub fn partition(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "aws-cn"
+    } else if region.starts_with("us-gov-") {
+        "aws-us-gov"
+    } else {
+        "aws"
+    }
+}
+
 impl Stack {
     /// Returns the VPC's name.
     pub fn vpc_name(&self) -> String {
@@ -243,14 +254,15 @@ impl Stack {
         if !self.net.derives_endpoints() {
             return self.net.gateway_endpoints.clone();
         }
-        // What else the stack's own tasks use, and what has a gateway endpoint, is added here.
-        vec![GatewayService::S3]
+        let tables = if self.tables.is_empty() { None } else { Some(GatewayService::DynamoDb) };
+        std::iter::once(GatewayService::S3).chain(tables).collect()
     }
 
     /// Says whether a service reads something that only exists once the database does.
     pub fn needs_database(&self, service: &Service) -> bool {
         service.secret_sources().any(|source| {
-            source.contains("${db.") || self.parameters.get(source).is_some_and(|p| p.layer() == ParameterLayer::Db)
+            source.contains("${db.")
+                || self.parameters.get(source).is_some_and(|parameter| parameter.template().contains("${db."))
         })
     }
 }

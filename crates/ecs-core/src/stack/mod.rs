@@ -25,6 +25,7 @@ mod schema;
 mod security_groups;
 mod service;
 mod source;
+mod tables;
 mod template;
 mod volume;
 
@@ -39,7 +40,7 @@ pub use connect::{AppProtocol, Connect};
 pub use container::{CheckCommand, Condition, HealthCheck, Sidecar};
 pub use database::{DbConfig, PasswordStore};
 pub use deployment::{Alarms, Deployment, Strategy};
-pub use derived::{Shift, SubnetPlan, Tier, endpoint_service};
+pub use derived::{Shift, SubnetPlan, Tier, endpoint_service, partition};
 pub use flow_logs::{FlowLogsConfig, Traffic};
 pub use load_balancer::{AlbConfig, CertificateConfig};
 pub use network::{GatewayService, Nat, NetConfig, Zones};
@@ -50,6 +51,10 @@ pub use roles::{Effect, Github, IamConfig, OneOrMore, Statement};
 pub use schedules::Schedule;
 pub use security_groups::{AlbEgress, Direction, Peer, Ports, Protocol, SgConfig, SgGroup, SgRule};
 pub use service::{Architecture, Autoscaling, ScheduledLimits, Service, Spot};
+pub use tables::{
+    AttributeType, Billing, BillingMode, GlobalIndex, KeyAttribute, LocalIndex, Projection, ProjectionKind, TableClass,
+    TableConfig, TableNames, Throughput, refers_to_table,
+};
 pub use volume::Volume;
 
 /// Greatest priority of a listener rule: that of the rule for what no other rule matches, where such a rule is needed.
@@ -82,8 +87,11 @@ pub struct Stack {
     pub ecr: EcrConfig,
     /// PostgreSQL database
     pub db: DbConfig,
+    /// DynamoDB tables, by a short name of your choice
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tables: BTreeMap<String, TableConfig>,
     /// Parameters in the SSM Parameter Store, by name; a value may hold `${db.host}`, `${db.port}`, `${db.name}`,
-    /// `${db.user}`, `${db.password}`, `${alb.dns_name}` and `${alb.url}`
+    /// `${db.user}`, `${db.password}`, `${table.NAME.name}`, `${table.NAME.arn}`, `${alb.dns_name}` and `${alb.url}`
     pub parameters: BTreeMap<String, Parameter>,
     /// Application Load Balancer
     pub alb: AlbConfig,

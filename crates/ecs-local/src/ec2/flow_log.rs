@@ -2,6 +2,7 @@
 
 use super::refusal::Refusal;
 use crate::call::Request;
+use crate::form::Form;
 use crate::iam::pass_role;
 use crate::proxy::Proxy;
 
@@ -14,4 +15,11 @@ pub(super) async fn create(proxy: &Proxy, request: &Request) -> Result<(), Refus
         return Ok(());
     }
     Err(Refusal::new("InvalidParameter", format!("Unable to assume given IAM role {role}")))
+}
+
+/// Lets what is deleted be made again with the same token.
+pub(super) fn delete(proxy: &Proxy, request: &Request) {
+    for id in Form::of(request).values("FlowLogId") {
+        proxy.ec2.tokens.forget(id);
+    }
 }

@@ -139,6 +139,7 @@ async fn write(proxy: &Proxy, request: &Request) -> Result<Answer, Refusal> {
         "ReplaceNetworkAclAssociation" => network_acl::associate(proxy, request).await?,
         "DeleteNetworkAcl" => network_acl::delete(proxy, request).await?,
         "CreateFlowLogs" => flow_log::create(proxy, request).await?,
+        "DeleteFlowLogs" => flow_log::delete(proxy, request),
         "CreateSecurityGroup" => security_group::create(proxy, request).await?,
         "AuthorizeSecurityGroupIngress" | "AuthorizeSecurityGroupEgress" => {
             security_group::authorize(proxy, request).await?;

@@ -14,6 +14,7 @@ mod policies;
 mod schedules;
 mod security_groups;
 mod services;
+mod tables;
 mod times;
 
 use std::fmt::Write as _;
@@ -80,10 +81,11 @@ pub fn check(stack: &Stack, region: Option<&str>) -> Vec<Mistake> {
     names::check(stack, &mut found);
     network::check(stack, region, &mut found);
     network_acl::check(stack, &mut found);
+    given::check(stack, &mut found);
     security_groups::check(stack, &mut found);
     load_balancer::check(stack, region, &mut found);
-    given::check(stack, &mut found);
     database::check(stack, &mut found);
+    tables::check(stack, region, &mut found);
     parameters::check(stack, region, &mut found);
     services::check(stack, &mut found);
     policies::check(stack, &mut found);

@@ -163,6 +163,8 @@ pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
 
 /// Checks that the roles are different ones: IAM compares names without case (`CreateRole`, `RoleName`).
 fn roles(stack: &Stack, found: &mut Vec<Mistake>) {
+    let flow_logs = stack.net.flow_logs.as_ref().filter(|flow_logs| flow_logs.bucket_arn.is_none());
+    let flow_logs = flow_logs.map(|flow_logs| flow_logs.role(stack));
     let infrastructure = Some(stack.iam.infrastructure_role.clone()).filter(|_| stack.shifts());
     let scheduler = Some(stack.iam.scheduler_role.clone()).filter(|_| !stack.schedules.is_empty());
     let names: [(&[&str], Option<String>); 5] = [
@@ -170,7 +172,7 @@ fn roles(stack: &Stack, found: &mut Vec<Mistake>) {
         (&["iam", "infrastructure_role"], infrastructure),
         (&["iam", "scheduler_role"], scheduler),
         (&["iam", "github", "role"], stack.deploy_role()),
-        (&["net", "flow_logs", "role"], stack.net.flow_logs.as_ref().map(|flow_logs| flow_logs.role(stack))),
+        (&["net", "flow_logs", "role"], flow_logs),
     ];
     let mut seen: BTreeMap<String, &[&str]> = BTreeMap::new();
     for (place, name) in names {

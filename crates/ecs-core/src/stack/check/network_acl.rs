@@ -141,7 +141,12 @@ fn crossings(stack: &Stack, acl: &NetworkAclConfig) -> Vec<Crossing> {
     if !stack.interface_endpoints().is_empty() {
         between(Tier::Private, Tier::Private, 443, "requests to the endpoints", "the endpoints' answers");
     }
-    let listens = if stack.alb.certificate_arn.is_some() { &[80, 443][..] } else { &[80] };
+    let https = stack.alb.serves_https();
+    let listens: &[u16] = match (https, stack.alb.redirect) {
+        (false, _) => &[80],
+        (true, true) => &[80, 443],
+        (true, false) => &[443],
+    };
     for port in listens {
         let sources = stack.sg.alb_sources.clone();
         add(Tier::Public, false, (*port, *port), sources.clone(), "requests to the load balancer");

@@ -229,6 +229,60 @@ fn every_mistake_says_where_what_and_what_to_do() {
                 "services.frontend.task_role: the task role of `frontend` is the execution role `FRONTENDtaskrole` (the containers could then read every parameter of the stack)",
             ],
         ),
+        (
+            json!({"tables": {"orders": {"partition_key": {"name": "id", "type": "S"}}}, "services": {"frontend": {
+                "environment": {"TABLE": "${table.orders.name}", "HOME": "${HOME}"},
+                "policy": [{"actions": ["dynamodb:Query"], "resources": ["${table.orders.arn}", "${table.orders.arn}/index/*"]}],
+            }}, "parameters": {"/x": "${table.orders.arn}"}}),
+            &[],
+        ),
+        (
+            json!({"tables": {"orders": {"partition_key": {"name": "id", "type": "S"}}}, "services": {"frontend": {
+                "environment": {"TABLE": "${table.order.name}"},
+                "policy": [{"actions": ["dynamodb:Query"], "resources": ["${table.orders.name}"]}],
+            }}, "parameters": {"/x": "${table.orders.arn} ${alb.url}", "/y": "${table.orders}"}}),
+            &[
+                "parameters.\"/x\": a parameter can refer to a table or to the load balancer, not to both (make two parameters, and put them together in the container)",
+                "parameters.\"/y\": unknown reference `${table.orders}` (did you mean `${table.orders.arn}`?)",
+                "services.frontend.environment.TABLE: unknown reference `${table.order.name}` (did you mean `${table.orders.name}`?)",
+                "services.frontend.policy.0.resources.0: `${table.orders.name}` is not an ARN (write it like `arn:aws:s3:::bucket/*`)",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"environment": {"TABLE": "${table.orders.name}"}}}}),
+            &[
+                "services.frontend.environment.TABLE: unknown reference `${table.orders.name}` (the stack has no `[tables.…]`)",
+            ],
+        ),
+        (
+            json!({"tables": {"Orders": {
+                "name": "a b", "partition_key": {"name": "id", "type": "S"}, "sort_key": {"name": "id", "type": "N"},
+                "encryption": "kms", "ttl": "",
+                "indexes": {"x": {"partition_key": {"name": "day", "type": "N"}, "projection": []}},
+            }, "b": {
+                "name": "same", "partition_key": {"name": "id", "type": "S"}, "ttl": "id",
+                "encryption": "arn:aws:kms:eu-west-1:123456789012:key/k",
+                "local_indexes": {"by-day": {"sort_key": {"name": "day", "type": "S"}}},
+            }, "c": {
+                "name": "same", "partition_key": {"name": "id", "type": "S"},
+                "encryption": "arn:aws:kms:us-east-1:123456789012:alias/k",
+            }}}),
+            &[
+                "tables.Orders: `Orders` cannot be the short name of a table (lower-case letters, digits and hyphens, a letter first: references are made with it)",
+                "tables.Orders.name: the table name `a b` holds ' ', only letters, digits and _-. are allowed",
+                "tables.Orders.sort_key.type: `id` is `N` here and `S` before",
+                "tables.Orders.sort_key.name: `id` is the partition key already",
+                "tables.Orders.indexes.x: the index name `x` has fewer than 3 characters",
+                "tables.Orders.indexes.x.projection: a projection lists attributes (`\"keys_only\"` holds none but the keys, `\"all\"` all of them)",
+                "tables.Orders.ttl: an attribute's name has 1 to 255 characters, found ``",
+                "tables.Orders.encryption: expected `aws_owned`, `aws_managed` or the ARN of a KMS key, found `kms` (a KMS key is `arn:aws:kms:REGION:ACCOUNT:key/ID`)",
+                "tables.b.local_indexes: a local secondary index sorts in another way, and the table has no `sort_key`",
+                "tables.b.ttl: `id` must be a number to say when an item expires",
+                "tables.b.encryption: the key is in eu-west-1, the table in us-east-1",
+                "tables.c.name: the table `same` of `c` is also that of `b`",
+                "tables.c.encryption: `arn:aws:kms:us-east-1:123456789012:alias/k` is not the ARN of a KMS key (a KMS key is `arn:aws:kms:REGION:ACCOUNT:key/ID`; an alias is none)",
+            ],
+        ),
         (json!({"alb": {"name": "internal-x"}}), &["alb.name: a load balancer name must not start with `internal-`"]),
         (
             json!({"alb": {"name": "a_b"}}),

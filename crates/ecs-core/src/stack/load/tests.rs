@@ -82,6 +82,7 @@ fn the_tutorial_file_leaves_no_key_out() {
             "/spot",
             "/sidecars/agent",
             "/depends_on",
+            "/tables/orders",
         ]
         .iter()
         .any(|inline| table.ends_with(inline));
