@@ -190,6 +190,11 @@ async fn autoscaling_is_made_changed_and_destroyed() {
         assert_eq!(limits, [min, max], "{targets}");
         assert_settled(&cloud, &with(&file), autoscaling).await;
     }
+    // Of the files before, what has a time is left, until it is pruned.
+    let file = overlay("[services.backend]\nautoscaling = { min = 1, max = 4, cpu = 50 }\n");
+    assert_ne!(cloud.inventory().await["scheduled_actions"], Value::Array(Vec::new()));
+    pipe_with(&cloud, "PRUNE", &with(&file)).await.ok();
+    assert_eq!(cloud.inventory().await["scheduled_actions"], Value::Array(Vec::new()));
     // The last of those files.
     let file = overlay("[services.backend]\nautoscaling = { min = 1, max = 4, cpu = 50 }\n");
     cloud.shell(&format!("ecs-svc destroy {} < /dev/null", with(&file))).await.ok();

@@ -521,6 +521,14 @@ class Account:
     # Elastic Load Balancing
 
     @cached_property
+    def namespaces(self) -> list[Json]:
+        """Cloud Map namespaces, with tags."""
+        return [
+            item | {"Tags": self.call("servicediscovery", "list_tags_for_resource", ResourceARN=item["Arn"])["Tags"]}
+            for item in self.all("servicediscovery", "list_namespaces", "Namespaces")
+        ]
+
+    @cached_property
     def schedule_groups(self) -> list[Json]:
         """Schedule groups that somebody has made, with tags."""
         groups = self.all("scheduler", "list_schedule_groups", "ScheduleGroups")
@@ -1756,6 +1764,7 @@ def inventory_services(account: Account) -> Json:
                 "application-autoscaling", "describe_scheduled_actions", "ScheduledActions", ServiceNamespace="ecs"
             )
         ],
+        "namespaces": [picked(item, "Name", "Type") | {"tags": tag_map(item["Tags"])} for item in account.namespaces],
         "schedule_groups": [
             picked(item, "Name", "State") | {"tags": tag_map(item["Tags"])} for item in account.schedule_groups
         ],
@@ -1820,6 +1829,7 @@ def inventory_task_definition(account: Account, item: Json) -> Json:
             # One text each: the order of their words tells.
             "entry_point": " ".join(one.get("entryPoint", ())),
             "command": " ".join(one.get("command", ())),
+            "mount_points": one.get("mountPoints", []),
             "health_check": picked(one.get("healthCheck", {}), "interval", "timeout", "retries", "startPeriod")
             | {"command": " ".join(dig(one, "healthCheck.command") or ())},
         }
@@ -1830,8 +1840,16 @@ def inventory_task_definition(account: Account, item: Json) -> Json:
         "execution_role": account.name(item.get("executionRoleArn")),
         "task_role": account.name(item.get("taskRoleArn")),
         "containers": containers,
+        "volumes": item.get("volumes", []),
         "tags": tag_map(item["tags"]),
     }
+
+
+def connected(item: Json) -> Json | None:
+    """Returns a service's place in Service Connect, which its primary deployment shows."""
+    primary = next((one for one in item.get("deployments", ()) if one["status"] == "PRIMARY"), {})
+    found = primary.get("serviceConnectConfiguration")
+    return found and picked(found, "enabled", "services") | {"namespace": bool(found.get("namespace"))}
 
 
 def inventory_service(account: Account, item: Json) -> Json:
@@ -1866,6 +1884,7 @@ def inventory_service(account: Account, item: Json) -> Json:
         "security_groups": account.named(network.get("securityGroups")),
         "public_ip": network.get("assignPublicIp"),
         "deployments": [picked(one, "status", "rolloutState") for one in item.get("deployments", ())],
+        "connect": connected(item),
         "tags": tag_map(item.get("tags")),
     }
 
@@ -1945,6 +1964,7 @@ def tagged_resources(account: Account) -> Iterator[tuple[str, str, Tags]]:
         ("task definition", account.task_definitions, "taskDefinitionArn", "tags"),
         ("alarm", account.alarms, "AlarmArn", "Tags"),
         ("schedule group", account.schedule_groups, "Arn", "Tags"),
+        ("namespace", account.namespaces, "Arn", "Tags"),
     )
     for kind, items, identifier, member in lists:
         for item in items:

@@ -323,3 +323,72 @@ async fn a_task_definition_is_written_for_ci_and_registers_again() {
         .await;
     assert!(refused.code == 2 && refused.stderr.contains("the stack has no service `api`"), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_service_is_reached_by_name_has_a_file_system_and_runs_in_somebody_elses_cluster() {
+    let cloud = Cloud::start().await;
+    let file = |expression: &str| {
+        overlay(&format!(
+            "[cluster]\narn = \"arn:aws:ecs:us-east-1:123456789012:cluster/theirs\"\nnamespace = \"services\"\n\
+             [services.web]\nspot = {{ remove = true }}\nconnect = {{ name = \"web\", port = 80, protocol = \"http\" }}\n\
+             [services.web.volumes.data]\nfile_system = \"fs-0123456789abcdef0\"\n\
+             access_point = \"fsap-0123456789abcdef0\"\npath = \"/data\"\n\
+             [schedules.cleanup]\nservice = \"web\"\nexpression = \"{expression}\"\n"
+        ))
+    };
+    let theirs = file("rate(1 hour)");
+    let refused = cloud
+        .run(
+            "ecs-svc",
+            &[
+                "plan",
+                "--stack",
+                SERVICES.trim_start_matches("--stack "),
+                "--stack",
+                &theirs.path().display().to_string(),
+            ],
+            "",
+        )
+        .await;
+    assert_ne!(refused.code, 0);
+    shift(&cloud, "cluster theirs").await;
+    let made = apply(&cloud, &with(&theirs), "made").await;
+    let clusters = made["clusters"].as_array().map(Vec::len);
+    assert_eq!((clusters, &made["clusters"][0]["tags"]), (Some(1), &json!({})), "the cluster is used as it is");
+    assert_eq!(made["namespaces"][0]["Name"], "services");
+    let connect = &service(&made)["connect"];
+    let alias = json!([{"clientAliases": [{"dnsName": "web", "port": 80}], "discoveryName": "web", "portName": "web"}]);
+    assert_eq!((&connect["services"], &connect["namespace"]), (&alias, &json!(true)));
+    let port = &container(&made, "web")["portMappings"][0];
+    assert_eq!((&port["name"], &port["appProtocol"]), (&json!("web"), &json!("http")));
+    let efs = &definition(&made)["volumes"][0]["efsVolumeConfiguration"];
+    assert_eq!(efs["transitEncryption"], "ENABLED");
+    assert_eq!(efs["authorizationConfig"], json!({"accessPointId": "fsap-0123456789abcdef0", "iam": "ENABLED"}));
+    assert_eq!(container(&made, "web")["mount_points"][0]["containerPath"], "/data");
+    let rules = made["security_groups"].to_string();
+    assert!(rules.contains("Allow port 3000 from ECS tasks"), "{rules}");
+
+    // A deployment by somebody else keeps what the file has put in.
+    shift(&cloud, "deploy web-service").await;
+    let after = apply(&cloud, &with(&theirs), "after a deployment by somebody else").await;
+    assert_eq!(&service(&after)["connect"], connect);
+
+    // What has lost its tags is taken over, and another time is put in.
+    let untag = "import boto3\nscheduler, cloud_map = boto3.client('scheduler'), boto3.client('servicediscovery')\n\
+                 group = scheduler.get_schedule_group(Name='services')['Arn']\n\
+                 scheduler.untag_resource(ResourceArn=group, TagKeys=['ecs-pipe:stack'])\n\
+                 namespace = cloud_map.list_namespaces()['Namespaces'][0]['Arn']\n\
+                 cloud_map.untag_resource(ResourceARN=namespace, TagKeys=['ecs-pipe:stack'])\n";
+    cloud.run(&python().display().to_string(), &["-c", untag], "").await.ok();
+    cloud.take_calls();
+    let later = file("rate(2 hours)");
+    let line = format!("export ECS_ADOPT=true; ecs-net {} < /dev/null | {}", with(&later), TOOLS[1..].join(" | "));
+    let adopted = cloud.shell(&line).await.ok();
+    for what in ["adopted schedule group services", "adopted namespace services", "changed schedule cleanup"] {
+        assert!(adopted.stderr.contains(what), "{what}: {}", adopted.stderr);
+    }
+    assert_gone(&cloud, &with(&later)).await;
+    let left = cloud.inventory().await;
+    assert_eq!(left["clusters"][0]["clusterName"], "theirs");
+    assert_eq!(left["namespaces"], json!([]));
+}

@@ -9,6 +9,7 @@
     shift.py borrow SERVICE...    run the service's tasks on Spot alone, and switch ECS Exec on
     shift.py strip                take the capacity providers off the cluster
     shift.py bind ROLE...         put a permissions boundary on the role
+    shift.py cluster NAME         make a cluster
     shift.py provider             make GitHub's identity provider, for somebody else's audience
 
 It acts on the one cluster and the one load balancer that there are.
@@ -38,7 +39,7 @@ def deploy(service: str) -> None:
     old = ecs.describe_task_definition(taskDefinition=found["taskDefinition"])["taskDefinition"]
     kept = (
         "family taskRoleArn executionRoleArn networkMode containerDefinitions requiresCompatibilities cpu memory "
-        "runtimePlatform"
+        "runtimePlatform volumes"
     )
     new = {key: old[key] for key in kept.split() if key in old}
     for container in new["containerDefinitions"]:
@@ -104,6 +105,11 @@ def bind(role: str) -> None:
     iam.put_role_permissions_boundary(RoleName=role, PermissionsBoundary="arn:aws:iam::123456789012:policy/theirs")
 
 
+def own_cluster(name: str) -> None:
+    """Makes a cluster."""
+    ecs.create_cluster(clusterName=name)
+
+
 def provider(_: str) -> None:
     """Makes GitHub's identity provider."""
     iam.create_open_id_connect_provider(
@@ -111,7 +117,7 @@ def provider(_: str) -> None:
     )
 
 
-VERBS = {one.__name__: one for one in (deploy, delete, unrule, alarm, untag, borrow, strip, bind, provider)}
+VERBS = {one.__name__: one for one in (deploy, delete, unrule, alarm, untag, borrow, strip, bind, provider)} | {"cluster": own_cluster}
 
 
 def main() -> None:

@@ -41,6 +41,9 @@ const ENDPOINT_NAMES: &str = "what CreateVpcEndpoint depends on, for private DNS
 const FLOW_LOG_PASSES: &str = "asked for by CreateFlowLogs with a role: \
                                https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html";
 
+const SLOW_NAMESPACE: &str = "asked only about a namespace that is still being made, which takes seconds: \
+    https://docs.aws.amazon.com/cloud-map/latest/api/API_CreateHttpNamespace.html";
+
 /// Tools, the actions of their policies that AWS checks on its own side, and why: no test can see them used.
 pub const CHECKED_BY_AWS: &[(&str, &str, &str)] = &[
     ("ecs-net", "route53:AssociateVPCWithHostedZone", ENDPOINT_NAMES),
@@ -70,6 +73,7 @@ pub const CHECKED_BY_AWS: &[(&str, &str, &str)] = &[
     ("ecs-svc", "application-autoscaling:TagResource", SCALING_TAGS),
     ("ecs-svc", "iam:CreateServiceLinkedRole", ECS_ROLES),
     ("ecs-svc", "iam:PassRole", ECS_PASSES),
+    ("ecs-svc", "servicediscovery:GetOperation", SLOW_NAMESPACE),
     ("ecs-deploy", "ecs:TagResource", ECS_TAGS),
     ("ecs-deploy", "iam:PassRole", ECS_PASSES),
 ];

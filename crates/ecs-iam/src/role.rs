@@ -79,7 +79,7 @@ enum Access {
     Deployments(Box<DeployAccess>),
     Schedules(Box<SchedulerAccess>),
     /// What a task may do: all that the stack file says
-    Task(TaskAccess),
+    Task(Box<TaskAccess>),
 }
 
 impl Access {
@@ -134,7 +134,7 @@ impl Role {
     /// Makes it the task role of a service: it may do what the stack file says.
     #[must_use]
     pub fn for_tasks(self, stack: &Stack, (key, service): (&str, &Service)) -> Self {
-        let access = Access::Task(TaskAccess::new(stack, service));
+        let access = Access::Task(Box::new(TaskAccess::new(stack, service)));
         let inline = Inline { name: service.service_name(key), access };
         Self { inline: Some(inline), ..self }
     }
@@ -172,8 +172,8 @@ impl Role {
         let length = inline.as_ref().map_or(0, |(_, document)| document::length(document));
         let (what, length, most, hint) = if length > INLINE_LENGTH {
             let hint = match inline.map(|(inline, _)| &inline.access) {
-                Some(Access::Deployments(_)) => {
-                    "shorter names make it shorter; or divide the services among two stacks, each with a deploy role"
+                Some(Access::Deployments(_) | Access::Schedules(_)) => {
+                    "shorter names make it shorter; or divide the services among two stacks, each with roles of its own"
                 }
                 Some(Access::Secrets(_)) => {
                     "put what the services share into one parameter or secret, or leave `execution_statements` out"

@@ -2,7 +2,7 @@
 
 use ecs_core::Stack;
 use ecs_core::id::RoleArn;
-use ecs_core::stack::{Effect, OneOrMore, Service, Statement, TableNames};
+use ecs_core::stack::{Effect, OneOrMore, Service, Statement, TableNames, Volume};
 use serde_json::{Value, json};
 
 /// What ECS Exec's agent in the task calls. These actions know no resources, so `*` is all that there is:
@@ -21,27 +21,52 @@ pub struct TaskAccess {
     statements: Vec<Statement>,
     exec: bool,
     tables: TableNames,
+    volumes: Vec<Volume>,
+    region: String,
 }
 
 impl TaskAccess {
     /// Collects what a service of a stack may do.
     pub fn new(stack: &Stack, service: &Service) -> Self {
-        let exec = service.exec.unwrap_or_default();
-        Self { statements: service.policy.clone(), exec, tables: stack.table_names() }
+        Self {
+            statements: service.policy.clone(),
+            exec: service.exec.unwrap_or_default(),
+            tables: stack.table_names(),
+            volumes: service.volumes.values().cloned().collect(),
+            region: stack.region.clone().unwrap_or_else(|| "*".to_owned()),
+        }
     }
 
     /// Says whether there is anything to allow.
     pub fn is_any(&self) -> bool {
-        self.exec || !self.statements.is_empty()
+        self.exec || !self.statements.is_empty() || !self.volumes.is_empty()
     }
 
     /// Returns the policy for a role, none when there is nothing to allow.
     ///
-    /// The role's own ARN tells the account that the stack's tables are in.
+    /// The role's own ARN tells the account that the stack's tables and file systems are in.
     pub fn document(&self, role: &RoleArn) -> Option<Value> {
         let exec = self.exec.then(|| json!({ "Effect": "Allow", "Action": EXEC, "Resource": "*" }));
         let statements = self.statements.iter().map(|one| statement(one, &self.tables, role)).chain(exec);
+        let statements = statements.chain(self.volumes.iter().map(|volume| self.volume(volume, role)));
         self.is_any().then(|| json!({ "Version": "2012-10-17", "Statement": statements.collect::<Vec<_>>() }))
+    }
+
+    /// Returns the statement for exactly one file system, and where there is one through exactly its access point:
+    /// <https://docs.aws.amazon.com/efs/latest/ug/iam-access-control-nfs-efs.html>
+    fn volume(&self, volume: &Volume, role: &RoleArn) -> Value {
+        let mut parts = role.as_str().split(':');
+        let (partition, account) = (parts.nth(1).unwrap_or_default(), parts.nth(2).unwrap_or_default());
+        let arn = |what: String| format!("arn:{partition}:elasticfilesystem:{}:{account}:{what}", self.region);
+        let write = (!volume.read_only).then_some("elasticfilesystem:ClientWrite");
+        let actions: Vec<&str> = ["elasticfilesystem:ClientMount"].into_iter().chain(write).collect();
+        let resource = arn(format!("file-system/{}", volume.file_system));
+        let mut statement = json!({ "Effect": "Allow", "Action": actions, "Resource": resource });
+        if let Some(point) = &volume.access_point {
+            let point = arn(format!("access-point/{point}"));
+            statement["Condition"] = json!({ "StringEquals": { "elasticfilesystem:AccessPointArn": point } });
+        }
+        statement
     }
 }
 
@@ -69,6 +94,49 @@ pub fn statement(statement: &Statement, tables: &TableNames, role: &RoleArn) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn document(service: &Service) -> Option<Value> {
+        let stack = Stack { region: Some("us-east-1".to_owned()), ..Stack::default() };
+        let access = TaskAccess::new(&stack, service);
+        let document = access.document(&"arn:aws:iam::123456789012:role/x".into());
+        assert_eq!(access.is_any(), document.is_some());
+        document
+    }
+
+    #[test]
+    fn a_file_system_may_be_used_through_its_access_point_alone() {
+        let volume = |access_point: Option<&str>, read_only| Volume {
+            file_system: "fs-0123456789abcdef0".to_owned(),
+            access_point: access_point.map(str::to_owned),
+            path: "/data".to_owned(),
+            read_only,
+            root_directory: None,
+        };
+        let volumes =
+            [("a".to_owned(), volume(Some("fsap-0123456789abcdef0"), false)), ("b".to_owned(), volume(None, true))];
+        let written = document(&Service { volumes: volumes.into(), ..Service::default() }).expect("a policy");
+        let arn = |what: &str| format!("arn:aws:elasticfilesystem:us-east-1:123456789012:{what}");
+        assert_eq!(
+            written["Statement"],
+            json!([
+                {
+                    "Effect": "Allow",
+                    "Action": ["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"],
+                    "Resource": arn("file-system/fs-0123456789abcdef0"),
+                    "Condition": {
+                        "StringEquals": {
+                            "elasticfilesystem:AccessPointArn": arn("access-point/fsap-0123456789abcdef0")
+                        }
+                    },
+                },
+                {
+                    "Effect": "Allow",
+                    "Action": ["elasticfilesystem:ClientMount"],
+                    "Resource": arn("file-system/fs-0123456789abcdef0"),
+                },
+            ])
+        );
+    }
 
     #[test]
     fn a_service_may_do_what_its_file_says_and_nothing_by_itself() {

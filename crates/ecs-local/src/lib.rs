@@ -32,6 +32,7 @@ mod recorder;
 mod refusal;
 mod route53;
 mod scheduler;
+mod servicediscovery;
 mod ssm;
 mod sts;
 mod turn;

@@ -25,7 +25,7 @@ use crate::weather::broken::{self, Body, Broken};
 use crate::weather::{Go, Harm, Holds, Sky, Weather, When};
 use crate::{
     acm, application_autoscaling, cloudwatch, dynamodb, ec2, ecr, elasticloadbalancing, iam, logs, model, rds, route53,
-    scheduler, ssm, sts,
+    scheduler, servicediscovery, ssm, sts,
 };
 
 /// Control paths, for tests in other languages than Rust.
@@ -251,6 +251,7 @@ impl Proxy {
             "application-autoscaling" => application_autoscaling::answer(self, request).await,
             "logs" => logs::answer(self, request).await,
             "scheduler" => scheduler::answer(self, request).await,
+            "servicediscovery" => servicediscovery::answer(self, request).await,
             "monitoring" => cloudwatch::answer(self, request).await,
             _ => self.upstream.forward(request).await,
         }

@@ -70,22 +70,29 @@ impl Rule {
         Self::new(Direction::Ingress, port, Peer::Group(alb.clone()), text)
     }
 
+    /// Makes the rule that lets tasks reach a service by Service Connect: its proxy listens on the container's own port.
+    pub fn from_tasks(port: u16, tasks: &SecurityGroupId) -> Self {
+        let text = format!("Allow port {port} from ECS tasks");
+        Self::new(Direction::Ingress, port, Peer::Group(tasks.clone()), text)
+    }
+
     /// Makes the rule that lets the load balancer out to a service.
     pub fn to_targets(port: u16, range: &str) -> Self {
         let text = format!("Allow port {port} to private subnets");
         Self::new(Direction::Egress, port, Peer::Range(range.to_owned()), text)
     }
 
-    /// Says whether it was made for a service: as [`Rule::from_alb`] and [`Rule::to_targets`] describe it.
+    /// Says whether it was made for a service: as [`Rule::from_alb`], [`Rule::from_tasks`] and [`Rule::to_targets`]
+    /// describe it.
     pub fn is_a_services(&self) -> bool {
         let port = self.ports.and_then(|(from, to)| (from == to).then_some(from));
         let Some(port) = port.and_then(|port| u16::try_from(port).ok()) else { return false };
         let made = match &self.peer {
-            Peer::Group(group) => Self::from_alb(port, group),
-            Peer::Range(range) => Self::to_targets(port, range),
+            Peer::Group(group) => vec![Self::from_alb(port, group), Self::from_tasks(port, group)],
+            Peer::Range(range) => vec![Self::to_targets(port, range)],
             Peer::PrefixList(_) => return false,
         };
-        *self == made
+        made.contains(self)
     }
 
     /// Makes the rule that AWS gives every new group: everything may go out.

@@ -66,7 +66,9 @@ impl Places {
             SgGroup::Tasks => {
                 let alb = self.groups.get(&SgGroup::Alb);
                 let rules = |alb| stack.service_ports().into_iter().map(move |port| Rule::from_alb(port, alb));
-                alb.into_iter().flat_map(rules).collect()
+                let tasks = self.groups.get(&SgGroup::Tasks);
+                let among = |tasks| stack.connect_ports().into_iter().map(move |port| Rule::from_tasks(port, tasks));
+                alb.into_iter().flat_map(rules).chain(tasks.into_iter().flat_map(among)).collect()
             }
             SgGroup::Db => {
                 let tasks = self.groups.get(&SgGroup::Tasks).cloned().map(Peer::Group);

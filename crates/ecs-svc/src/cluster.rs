@@ -182,6 +182,30 @@ impl Resource for Cluster {
     }
 }
 
+/// Checks a cluster that the stack file only names: it is used as it is, never changed and never deleted.
+///
+/// Services start with the launch type FARGATE in any cluster; those that ask for Fargate Spot need its capacity providers.
+///
+/// # Errors
+/// When it is not there, not active, or lacks what a service asks for.
+pub async fn check_given(ecs: &Ecs, arn: &str, stack: &Stack) -> Result<()> {
+    let reply = ecs.read.describe_clusters().clusters(arn).send().await.answer("ecs:DescribeClusters")?;
+    let active = reply.clusters().iter().find(|cluster| cluster.status() == Some("ACTIVE"));
+    let Some(cluster) = active else {
+        let state = reply.clusters().first().and_then(Described::status).unwrap_or("not there");
+        return Err(Error::usage(format!("the cluster {arn} of the stack file is {state}"))
+            .hint("`aws ecs list-clusters` prints those that there are; without `arn` the stack makes one"));
+    };
+    let spot = stack.services.values().any(|service| service.spot.is_some());
+    let lacks = |provider: &&&str| !cluster.capacity_providers().iter().any(|other| other == **provider);
+    match CAPACITY_PROVIDERS.iter().filter(|_| spot).find(lacks) {
+        Some(provider) => Err(Error::usage(format!("the cluster {arn} has no capacity provider {provider}")).hint(
+            "a service has `spot`: leave that out, or have its owner run `aws ecs put-cluster-capacity-providers`",
+        )),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use ecs_core::stack::Spot;

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ecs::types::{
-    Compatibility, ContainerCondition, ContainerDefinition, ContainerDependency, CpuArchitecture, HealthCheck,
-    KeyValuePair, LinuxParameters, LogConfiguration, LogDriver, NetworkMode, OsFamily, PortMapping, RuntimePlatform,
-    Secret, TaskDefinition, TransportProtocol,
+    ApplicationProtocol, Compatibility, ContainerCondition, ContainerDefinition, ContainerDependency, CpuArchitecture,
+    EfsAuthorizationConfig, EfsAuthorizationConfigIam, EfsTransitEncryption, EfsVolumeConfiguration, HealthCheck,
+    KeyValuePair, LinuxParameters, LogConfiguration, LogDriver, MountPoint, NetworkMode, OsFamily, PortMapping,
+    RuntimePlatform, Secret, TaskDefinition, TransportProtocol, Volume,
 };
 use ecs_core::{Change, Result};
 
@@ -13,6 +14,8 @@ use crate::ecs;
 
 /// What a difference in a sidecar is called.
 const SIDECAR: &str = "sidecar";
+/// What a difference in a volume is called.
+pub const VOLUME: &str = "volume";
 
 /// What we own of a task definition; the image of the container that serves is not part of it (see
 /// [`crate::task_definition`]).
@@ -36,6 +39,23 @@ pub struct Form {
     pub container: Container,
     /// The other containers, by name: the stack file's, and of what is also those that somebody else has put in
     pub sidecars: BTreeMap<String, Container>,
+    /// EFS file systems, by the volume's name: the stack file's, and of what is also those that somebody else has put in
+    pub volumes: BTreeMap<String, FileSystem>,
+}
+
+/// An EFS file system as a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FileSystem {
+    /// Its id
+    pub id: String,
+    /// Id of the access point; empty for none
+    pub access_point: String,
+    /// Directory of the file system
+    pub root_directory: String,
+    /// Whether it is encrypted on its way, and whether IAM decides who may use it
+    pub guarded: (bool, bool),
+    /// Where it is in the container that serves, and whether that may only read; none for nowhere
+    pub mount: Option<(String, bool)>,
 }
 
 /// What we own of a container. What is none here of what is wanted is not ours: it stays as it is.
@@ -47,6 +67,8 @@ pub struct Container {
     pub essential: bool,
     /// Ports with their protocol
     pub ports: BTreeSet<(i32, String)>,
+    /// Name of the first port, and the protocol that Service Connect takes it for; empty for none
+    pub port_name: Option<(String, String)>,
     /// Environment variables
     pub environment: BTreeMap<String, String>,
     /// Secret environment variables, with the ARN of the parameter or secret
@@ -115,6 +137,7 @@ impl Form {
             platform: (system.as_str().to_owned(), processor.as_str().to_owned()),
             container: serving.map(Container::of).unwrap_or_default(),
             sidecars: others.map(|other| (other.name.clone(), other)).collect(),
+            volumes: volumes(definition.volumes(), serving.map(ContainerDefinition::mount_points).unwrap_or_default()),
         }
     }
 
@@ -145,17 +168,32 @@ impl Form {
         let others = self.sidecars.keys().filter(|other| !wanted.sidecars.contains_key(*other));
         let others = others.map(|other| Change::foreign("container", other));
         let serving = self.container.changes(&wanted.container);
-        task.into_iter().flatten().chain(serving).chain(sidecars).chain(others).collect()
+        let volumes = wanted.volumes.iter().filter_map(|(name, wanted)| {
+            let show = |volume: &FileSystem| format!("{name} {volume}");
+            Change::of(VOLUME, &self.volumes.get(name).map(show).unwrap_or_default(), &show(wanted))
+        });
+        let foreign = self.volumes.keys().filter(|other| !wanted.volumes.contains_key(*other));
+        let volumes = volumes.chain(foreign.map(|other| Change::foreign(VOLUME, other)));
+        task.into_iter().flatten().chain(serving).chain(sidecars).chain(volumes).chain(others).collect()
     }
 
-    /// Returns the containers to register: those of `base` with ours changed to fit, or ours alone.
+    /// Returns the volumes to register: those of `base` with ours changed to fit; without `others`.
+    pub fn volumes(&self, base: &[Volume], others: &[&str]) -> Result<Vec<Volume>> {
+        let name = |volume: &Volume| text(volume.name());
+        let kept = base.iter().filter(|volume| !self.volumes.contains_key(&name(volume)));
+        let kept = kept.filter(|volume| !others.contains(&name(volume).as_str())).cloned().map(Ok);
+        kept.chain(self.volumes.iter().map(|(name, volume)| volume.build(name))).collect()
+    }
+
+    /// Returns the containers to register: those of `base` with ours changed to fit, or ours alone; `others` are the volumes
+    /// that go.
     ///
     /// What we do not own of our container stays: mount points, limits, whatever the stack file says nothing of.
     pub fn containers(
         &self,
         base: &[ContainerDefinition],
         image: &str,
-        alone: bool,
+        (alone, others): (bool, &[&str]),
     ) -> Result<Vec<ContainerDefinition>> {
         let serving = self.serving(base);
         let mut containers = Vec::new();
@@ -176,6 +214,20 @@ impl Form {
             if !base.iter().any(|container| container.name() == Some(name)) {
                 containers.push(sidecar.over(new(), &text(sidecar.image.as_deref()))?);
             }
+        }
+        let serving = self.serving(&containers);
+        for (index, container) in containers.iter_mut().enumerate() {
+            let mut points = container.mount_points.take().unwrap_or_default();
+            points.retain(|point| !others.contains(&point.source_volume().unwrap_or_default()));
+            if Some(index) == serving {
+                points.retain(|point| !self.volumes.contains_key(&text(point.source_volume())));
+                points.extend(self.volumes.iter().filter_map(|(name, volume)| {
+                    let (path, read_only) = volume.mount.as_ref()?;
+                    let point = MountPoint::builder().source_volume(name).container_path(path);
+                    Some(point.read_only(*read_only).build())
+                }));
+            }
+            container.mount_points = Some(points).filter(|points| !points.is_empty());
         }
         if alone {
             // Nobody can wait for a container that is not there any more.
@@ -198,6 +250,54 @@ impl Form {
     }
 }
 
+impl FileSystem {
+    fn build(&self, name: &str) -> Result<Volume> {
+        let authorization = EfsAuthorizationConfig::builder()
+            .set_access_point_id((!self.access_point.is_empty()).then(|| self.access_point.clone()))
+            .iam(EfsAuthorizationConfigIam::Enabled);
+        let efs = EfsVolumeConfiguration::builder().file_system_id(&self.id).root_directory(&self.root_directory);
+        let efs = efs.transit_encryption(EfsTransitEncryption::Enabled).authorization_config(authorization.build());
+        Ok(Volume::builder().name(name).efs_volume_configuration(ecs::built(efs.build())?).build())
+    }
+}
+
+impl std::fmt::Display for FileSystem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { id, access_point, root_directory, guarded, mount } = self;
+        write!(f, "{id}{root_directory}")?;
+        if !access_point.is_empty() {
+            write!(f, " through {access_point}")?;
+        }
+        match mount {
+            Some((path, true)) => write!(f, " at {path}, read only")?,
+            Some((path, false)) => write!(f, " at {path}")?,
+            None => f.write_str(" nowhere")?,
+        }
+        if *guarded == (true, true) { Ok(()) } else { f.write_str(", not encrypted on its way or open to all") }
+    }
+}
+
+/// Reads the EFS file systems among the volumes, with where the container has them.
+fn volumes(volumes: &[Volume], points: &[MountPoint]) -> BTreeMap<String, FileSystem> {
+    let read = |volume: &Volume| {
+        let efs = volume.efs_volume_configuration()?;
+        let authorization = efs.authorization_config();
+        let point = points.iter().find(|point| point.source_volume() == volume.name());
+        let found = FileSystem {
+            id: efs.file_system_id().to_owned(),
+            access_point: text(authorization.and_then(EfsAuthorizationConfig::access_point_id)),
+            root_directory: efs.root_directory().filter(|root| !root.is_empty()).unwrap_or("/").to_owned(),
+            guarded: (
+                efs.transit_encryption() == Some(&EfsTransitEncryption::Enabled),
+                authorization.and_then(EfsAuthorizationConfig::iam) == Some(&EfsAuthorizationConfigIam::Enabled),
+            ),
+            mount: point.map(|point| (text(point.container_path()), point.read_only().unwrap_or_default())),
+        };
+        Some((text(volume.name()), found))
+    };
+    volumes.iter().filter_map(read).collect()
+}
+
 impl Container {
     fn of(container: &ContainerDefinition) -> Self {
         let protocol =
@@ -214,6 +314,10 @@ impl Container {
             name: text(container.name()),
             essential: container.essential().unwrap_or(true),
             ports: ports.filter_map(|mapping| Some((mapping.container_port()?, protocol(mapping)))).collect(),
+            port_name: container
+                .port_mappings()
+                .first()
+                .map(|mapping| (text(mapping.name()), text(mapping.app_protocol().map(ApplicationProtocol::as_str)))),
             environment: environment.map(|pair| (text(pair.name()), text(pair.value()))).collect(),
             secrets: secrets.map(|secret| (secret.name().to_owned(), secret.value_from().to_owned())).collect(),
             log_driver: log.map(|log| log.log_driver().as_str().to_owned()).unwrap_or_default(),
@@ -256,6 +360,9 @@ impl Container {
         let single = [
             Change::of("essential", &self.essential, &wanted.essential),
             Change::of("ports", &ports(self), &ports(wanted)),
+            owned("port name", self.port_name.clone(), wanted.port_name.clone(), |(name, protocol)| {
+                format!("{name} {protocol}").trim().to_owned()
+            }),
             Change::of("log driver", &self.log_driver, &wanted.log_driver),
             owned("image", self.image.clone(), wanted.image.clone(), Clone::clone),
             number("container cpu", self.cpu, wanted.cpu),
@@ -287,6 +394,12 @@ impl Container {
                 PortMapping::builder().container_port(*port).protocol(protocol.as_str().into()).build()
             });
             container.port_mappings = Some(ports.collect());
+        }
+        if let Some((name, protocol)) = &self.port_name
+            && let Some(mapping) = container.port_mappings.as_mut().and_then(|mappings| mappings.first_mut())
+        {
+            mapping.name = Some(name.clone());
+            mapping.app_protocol = (!protocol.is_empty()).then(|| ApplicationProtocol::from(protocol.as_str()));
         }
         let environment = self.environment.iter();
         let environment = environment.map(|(name, value)| KeyValuePair::builder().name(name).value(value).build());
@@ -459,6 +572,7 @@ mod tests {
                 ..Container::default()
             },
             sidecars: BTreeMap::new(),
+            volumes: BTreeMap::new(),
         }
     }
 
@@ -533,7 +647,8 @@ mod tests {
         assert_eq!(changes, [Change::foreign("container", "datadog")]);
         assert_eq!(changes[0].means, Means::Foreign);
         let names = |alone| {
-            let containers = wanted().containers(live.container_definitions(), "nginx:live", alone).expect("built");
+            let containers =
+                wanted().containers(live.container_definitions(), "nginx:live", (alone, &[])).expect("built");
             containers.iter().map(|container| text(container.name())).collect::<Vec<_>>()
         };
         assert_eq!(names(false), ["datadog", "app"]);
@@ -546,7 +661,7 @@ mod tests {
         let ours = &mut live.container_definitions.get_or_insert_default()[0];
         ours.user = Some("1000".to_owned());
         ours.environment = None;
-        let containers = wanted().containers(live.container_definitions(), "nginx:live", false).expect("built");
+        let containers = wanted().containers(live.container_definitions(), "nginx:live", (false, &[])).expect("built");
         assert_eq!(containers[0].user(), Some("1000"));
         assert_eq!(containers[0].environment().len(), 2);
         assert_eq!(containers[0].image(), Some("nginx:live"));
@@ -610,7 +725,8 @@ mod tests {
             "sidecar: add agent",
         ];
         assert_eq!(lines, expected);
-        let containers = everything.containers(live.container_definitions(), "nginx:live", false).expect("built");
+        let containers =
+            everything.containers(live.container_definitions(), "nginx:live", (false, &[])).expect("built");
         assert_eq!(containers[1].image(), Some("agent:1"));
         live.container_definitions = Some(containers);
         // What ECS leaves out of what was sent.
@@ -618,10 +734,10 @@ mod tests {
         assert_eq!(Form::of(&live, &everything).changes(&everything), []);
         // Without a word in the file all of it stays, and the sidecar is somebody else's.
         assert_eq!(Form::of(&live, &wanted()).changes(&wanted()), [Change::foreign("container", "agent")]);
-        let kept = wanted().containers(live.container_definitions(), "nginx:next", false).expect("built");
+        let kept = wanted().containers(live.container_definitions(), "nginx:next", (false, &[])).expect("built");
         assert_eq!(kept[0].health_check(), live.container_definitions()[0].health_check());
         assert_eq!(kept[1], live.container_definitions()[1]);
-        let pruned = wanted().containers(live.container_definitions(), "nginx:next", true).expect("built");
+        let pruned = wanted().containers(live.container_definitions(), "nginx:next", (true, &[])).expect("built");
         assert_eq!((pruned.len(), pruned[0].depends_on()), (1, [].as_slice()));
     }
 
@@ -629,7 +745,8 @@ mod tests {
     fn a_sidecar_of_the_file_is_owned_with_its_image_and_no_command_of_others_is_shown() {
         let everything = everything();
         let mut live = live();
-        let containers = everything.containers(live.container_definitions(), "nginx:live", false).expect("built");
+        let containers =
+            everything.containers(live.container_definitions(), "nginx:live", (false, &[])).expect("built");
         live.container_definitions = Some(containers);
         let agent = &mut live.container_definitions.as_mut().expect("some")[1];
         agent.image = Some("agent:0".to_owned());
@@ -650,11 +767,50 @@ mod tests {
     fn a_sidecar_with_a_port_is_not_taken_for_the_container_that_serves() {
         let everything = everything();
         let mut live = live();
-        let mut containers = everything.containers(live.container_definitions(), "nginx:live", false).expect("built");
+        let mut containers =
+            everything.containers(live.container_definitions(), "nginx:live", (false, &[])).expect("built");
         containers.reverse();
         containers[1].name = Some("before".to_owned());
         live.container_definitions = Some(containers);
         assert_eq!(image(&live, &everything), Some("nginx:live"));
         assert_eq!(Form::of(&live, &everything).changes(&everything), [Change::update("container", "before", "app")]);
+    }
+
+    #[test]
+    fn a_file_system_comes_goes_and_leaves_the_others_alone() {
+        let data = FileSystem {
+            id: "fs-1".to_owned(),
+            access_point: "fsap-1".to_owned(),
+            root_directory: "/".to_owned(),
+            guarded: (true, true),
+            mount: Some(("/data".to_owned(), true)),
+        };
+        let with = Form { volumes: BTreeMap::from([("data".to_owned(), data)]), ..wanted() };
+        let containers = with.containers(&[], "nginx:1", (true, &[])).expect("built");
+        let definition = |containers: Vec<ContainerDefinition>, volumes: Vec<Volume>| {
+            let definition = TaskDefinition::builder().set_container_definitions(Some(containers));
+            definition.set_volumes(Some(volumes)).build()
+        };
+        let live = definition(containers, with.volumes(&[], &[]).expect("built"));
+        assert_eq!(Form::of(&live, &with).volumes, with.volumes);
+        let text = |wanted: &Form| -> Vec<String> {
+            let changes = Form::of(&live, wanted).changes(wanted);
+            changes.iter().filter(|change| change.field == VOLUME).map(ToString::to_string).collect()
+        };
+        assert_eq!(text(&with), [""; 0]);
+        // Without a word in the file it is somebody else's, and goes with --prune, from the containers too.
+        assert_eq!(text(&wanted()), ["volume: remove data"]);
+        let kept = wanted().containers(live.container_definitions(), "nginx:1", (false, &[])).expect("built");
+        assert_eq!(kept[0].mount_points().len(), 1);
+        let pruned = wanted().containers(live.container_definitions(), "nginx:1", (false, &["data"])).expect("built");
+        assert_eq!(pruned[0].mount_points(), []);
+        assert_eq!(wanted().volumes(live.volumes(), &["data"]).expect("built"), []);
+        let mut open = with.clone();
+        for volume in open.volumes.values_mut() {
+            (volume.guarded, volume.mount) = ((false, true), Some(("/data".to_owned(), false)));
+        }
+        let change = open.changes(&with);
+        let line = "volume: data fs-1/ through fsap-1 at /data, not encrypted on its way or open to all -> data fs-1/ through fsap-1 at /data, read only";
+        assert_eq!(change.last().map(ToString::to_string).as_deref(), Some(line));
     }
 }

@@ -6,6 +6,7 @@ mod ecs;
 mod evidence;
 mod form;
 mod former;
+mod namespace;
 mod policy;
 mod revisions;
 mod rollout;
@@ -41,6 +42,7 @@ use crate::alarm::{Alarm, Alarms, Watched};
 use crate::cluster::Cluster;
 use crate::form::Form;
 use crate::former::{Clients, Former};
+use crate::namespace::Namespace;
 use crate::scalable_target::ScalableTarget;
 use crate::scaling_policy::{Metric, ScalingPolicy};
 use crate::schedule::Schedule;
@@ -100,6 +102,7 @@ impl Tool for Svc {
             autoscaling: session.api(aws_sdk_applicationautoscaling::Client::new),
             cloudwatch: session.api(aws_sdk_cloudwatch::Client::new),
             scheduler: session.api(aws_sdk_scheduler::Client::new),
+            cloud_map: session.api(aws_sdk_servicediscovery::Client::new),
             alarms: Alarms::new(stack),
             known: Known { services: Services::new(stack), revisions: Rc::default() },
         };
@@ -109,8 +112,8 @@ impl Tool for Svc {
             // Beside the others, which a destroy deletes too: all of them stand on the cluster.
             if run.destroys() { layer.former(floor.clone().await.map(drop)).await } else { Ok(()) }
         };
-        let (cluster_arn, services, former) = join!(floor.clone(), join_all(services), former);
-        let (cluster_arn, services, ()) = (cluster_arn, services.all(), former).all()?;
+        let (floor, services, former) = join!(floor.clone(), join_all(services), former);
+        let (Floor { cluster: cluster_arn, .. }, services, ()) = (floor, services.all(), former).all()?;
         let keys = stack.services.keys().cloned();
         let services = keys.zip(services).collect();
         run.publish(&member::Svc { cluster_arn: cluster_arn.clone(), services })?;
@@ -132,28 +135,42 @@ struct Layer<'l> {
     autoscaling: Autoscaling,
     cloudwatch: CloudWatch,
     scheduler: Scheduler,
+    cloud_map: CloudMap,
     alarms: Rc<Alarms>,
     known: Known,
 }
 
 impl Layer<'_> {
-    /// Makes what all services stand on, and nothing else is needed for: the cluster and the log groups.
-    async fn floor(&self) -> Result<ClusterArn> {
+    /// Makes what all services stand on, and nothing else is needed for: the cluster, its namespace and the log groups.
+    async fn floor(&self) -> Result<Floor> {
         let Self { run, stack, .. } = *self;
         let names: BTreeSet<String> = stack.services.iter().map(|(key, service)| service.log_group(key)).collect();
+        let namespace = async {
+            // A file of before may have named another one: nobody can tell which.
+            let Some(name) = &stack.cluster.namespace else { return Ok(None) };
+            let namespace = run.ensure(&self.cloud_map, Namespace::new(stack, name)).await?;
+            let namespace = run.ready(&self.cloud_map, &namespace).await?;
+            Ok(Some(namespace.arn))
+        };
         let cluster = async {
+            if let Some(arn) = &stack.cluster.arn {
+                if !run.destroys() {
+                    cluster::check_given(&self.ecs, arn, stack).await?;
+                }
+                return Ok(arn.as_str().into());
+            }
             let cluster = run.ensure(&self.ecs, Cluster::new(stack)).await?;
             if cluster.is_new() {
                 self.known.services.are_none();
             }
-            run.ready(&self.ecs, &cluster).await
+            run.ready(&self.ecs, &cluster).await.map(|cluster| cluster.arn)
         };
         let days = stack.cluster.log_retention_days;
         let group = |name: &String| LogGroup::new(Identity::new(&stack.name, LAYER, name), days);
         let groups = names.iter().map(|name| run.ensure(&self.logs, group(name)));
-        let (cluster, groups) = join!(cluster, join_all(groups));
-        let (cluster, _) = (cluster, groups.all()).all()?;
-        Ok(cluster.arn)
+        let (cluster, namespace, groups) = join!(cluster, namespace, join_all(groups));
+        let (cluster, namespace, _) = (cluster, namespace, groups.all()).all()?;
+        Ok(Floor { cluster, namespace })
     }
 
     /// Reports what earlier stack files have asked for, or as told removes it; a destroy deletes it.
@@ -212,11 +229,12 @@ impl Layer<'_> {
         &self,
         key: &str,
         service: &Config,
-        floor: impl Future<Output = Result<ClusterArn>>,
+        floor: impl Future<Output = Result<Floor>>,
     ) -> Result<SvcService> {
         let run = self.run;
         let (latest, place, floor) = join!(self.task_definition(key, service), self.place(key, service), floor);
-        let ((latest, form), place, _) = (latest, place, floor).all()?;
+        let ((latest, form), place, floor) = (latest, place, floor).all()?;
+        let place = Place { namespace: floor.namespace, ..place };
         let name = service.service_name(key);
         // ECS refuses alarms that do not exist.
         let alarms = self.alarms(service, &name, &place).await?;
@@ -304,7 +322,7 @@ impl Layer<'_> {
             Some(iam) => Some(advanced(key, &iam, &alb)?),
             None => None,
         };
-        Ok(Place { net, sg, load_balancer: alb.load_balancer_arn, target_group, alternate, advanced })
+        Ok(Place { net, sg, load_balancer: alb.load_balancer_arn, target_group, alternate, advanced, namespace: None })
     }
 
     /// Makes the alarms that roll a service's deployment back, and returns the names of all that do.
@@ -378,6 +396,14 @@ impl Layer<'_> {
     }
 }
 
+/// What all services stand on.
+#[derive(Debug, Clone)]
+struct Floor {
+    cluster: ClusterArn,
+    /// ARN of the Cloud Map namespace
+    namespace: Option<String>,
+}
+
 /// Where a service's tasks run, and what sends them requests.
 #[derive(Debug)]
 struct Place {
@@ -389,6 +415,8 @@ struct Place {
     alternate: Option<TargetGroupArn>,
     /// What ECS needs to shift its traffic
     advanced: Option<Advanced>,
+    /// ARN of the namespace of its Service Connect
+    namespace: Option<String>,
 }
 
 /// Collects what ECS needs to shift a service's traffic.
@@ -414,6 +442,8 @@ type Ecs = Api<Client>;
 type Logs = Api<aws_sdk_cloudwatchlogs::Client>;
 /// The client of EventBridge Scheduler.
 type Scheduler = Api<aws_sdk_scheduler::Client>;
+/// The client of Cloud Map.
+type CloudMap = Api<aws_sdk_servicediscovery::Client>;
 /// The client of CloudWatch.
 type CloudWatch = Api<aws_sdk_cloudwatch::Client>;
 /// The client of Application Auto Scaling.

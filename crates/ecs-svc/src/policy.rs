@@ -30,7 +30,9 @@ pub fn policy() -> Value {
                     "ecs:ListTaskDefinitions",
                     "ecs:ListTasks",
                     "logs:DescribeLogGroups",
-                    "scheduler:ListSchedules"
+                    "scheduler:ListSchedules",
+                    "servicediscovery:GetOperation",
+                    "servicediscovery:ListNamespaces"
                 ],
                 "Resource": "*"
             },
@@ -83,6 +85,17 @@ pub fn policy() -> Value {
                 "Condition": {
                     "StringEquals": { "iam:PassedToService": ["ecs-tasks.amazonaws.com", "ecs.amazonaws.com", "scheduler.amazonaws.com"] }
                 }
+            },
+            {
+                "Sid": "Namespaces",
+                "Effect": "Allow",
+                "Action": [
+                    "servicediscovery:CreateHttpNamespace",
+                    "servicediscovery:DeleteNamespace",
+                    "servicediscovery:ListTagsForResource",
+                    "servicediscovery:TagResource"
+                ],
+                "Resource": "*"
             },
             {
                 "Sid": "Schedules",
@@ -166,6 +179,7 @@ mod tests {
             include_str!("former.rs"),
             include_str!("../../ecs-aws/src/log_group.rs"),
             include_str!("revisions.rs"),
+            include_str!("namespace.rs"),
             include_str!("scalable_target.rs"),
             include_str!("scaling_policy.rs"),
             include_str!("schedule.rs"),

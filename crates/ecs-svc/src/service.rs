@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_sdk_ecs::types::{
     DeploymentController, DeploymentControllerType, LaunchType, PropagateTags, Service as Described,
-    TaskDefinition as Revision,
+    ServiceConnectConfiguration, TaskDefinition as Revision,
 };
 use ecs_aws::deployment::is_stalled;
 use ecs_aws::{Answer as _, present};
@@ -130,9 +130,12 @@ impl Service {
         }
         let form = |revision: &Revision| Form::of(revision, &self.form);
         let running = form(running);
-        // A sidecar that the latest revision lacks was removed with `--prune`.
-        let latest = self.latest.definition.as_deref().map(|latest| form(latest).sidecars);
-        let pruned = latest.is_some_and(|latest| running.sidecars.keys().any(|other| !latest.contains_key(other)));
+        // A sidecar or a volume that the latest revision lacks was removed with `--prune`.
+        let latest = self.latest.definition.as_deref().map(form);
+        let pruned = latest.is_some_and(|latest| {
+            running.sidecars.keys().any(|other| !latest.sidecars.contains_key(other))
+                || running.volumes.keys().any(|other| !latest.volumes.contains_key(other))
+        });
         pruned || running.changes(&self.form).iter().any(|change| change.means == Means::Update)
     }
 
@@ -242,6 +245,7 @@ impl Resource for Service {
         let call = call.availability_zone_rebalancing(settings.rebalancing());
         let call = call.propagate_tags(PropagateTags::Service).enable_ecs_managed_tags(true);
         let call = call.set_enable_execute_command(settings.exec);
+        let call = call.set_service_connect_configuration(settings.service_connect()?);
         let reply = call.set_tags(Some(ecs::tags(&self.identity))).send().await.answer("ecs:CreateService");
         let service = present(reply.map_err(|error| self.refused(error))?.service, "ecs:CreateService", "the service")?;
         self.follower.answered(None, &service);
@@ -290,6 +294,10 @@ impl Resource for Service {
         let strategy = has(&[field::CAPACITY]).then(|| settings.strategy()).transpose()?;
         let call = call.set_capacity_provider_strategy(strategy);
         let call = call.set_enable_execute_command(has(&[field::EXEC]).then(|| settings.exec.unwrap_or_default()));
+        // Without a word in the file, a change takes it away.
+        let off = || ServiceConnectConfiguration::builder().enabled(false).build();
+        let connect = has(&[field::CONNECT]).then(|| settings.service_connect()).transpose()?;
+        let call = call.set_service_connect_configuration(connect.map(|connect| connect.unwrap_or_else(off)));
         // Neither starts a deployment by itself. ECS refuses another strategy without one ("you must force a new
         // deployment", <https://github.com/pipe-cd/pipecd/pull/6385>), and only new tasks have the agent of ECS Exec, or
         // have it no more.

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ecs::types::{
     AdvancedConfiguration, AssignPublicIp, AvailabilityZoneRebalancing, AwsVpcConfiguration, CanaryConfiguration,
-    CapacityProviderStrategyItem, DeploymentAlarms, DeploymentCircuitBreaker, DeploymentConfiguration,
+    CapacityProviderStrategyItem, Deployment, DeploymentAlarms, DeploymentCircuitBreaker, DeploymentConfiguration,
     DeploymentControllerType, DeploymentStrategy, LaunchType, LinearConfiguration, LoadBalancer, NetworkConfiguration,
-    PropagateTags, Service as Described,
+    PropagateTags, Service as Described, ServiceConnectClientAlias, ServiceConnectConfiguration, ServiceConnectService,
 };
 use ecs_aws::deployment::foreign_controller;
 use ecs_core::stack::{Service as Config, Shift, Spot};
@@ -56,6 +56,8 @@ pub mod field {
     pub const CAPACITY: &str = "capacity provider strategy";
     /// Concerns tasks that start from then on: a deployment is asked for with the change
     pub const EXEC: &str = "ECS Exec";
+    /// Starts a deployment
+    pub const CONNECT: &str = "Service Connect";
     /// Cannot be changed here
     pub const CONTROLLER: &str = "deployment controller";
     /// Cannot be changed here
@@ -87,6 +89,17 @@ pub struct Settings {
     capacity: Option<Capacity>,
     /// Whether people may run commands in the tasks; none: the file says nothing of it
     pub exec: Option<bool>,
+    /// The place in Service Connect; none: the file says nothing of it
+    connect: Option<Connected>,
+}
+
+/// A place in Service Connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Connected {
+    /// ARN of the namespace
+    namespace: String,
+    /// The name under which it is reached, which its port has too, and the port under which
+    served: Option<(String, i32)>,
 }
 
 /// Capacity providers, each with its base and its weight; those that get no tasks are left out.
@@ -150,6 +163,27 @@ impl Settings {
             alarms,
             capacity: service.spot.map(Capacity::new),
             exec: service.exec,
+            connect: service.connect.as_ref().zip(place.namespace.as_ref()).map(|(connect, namespace)| Connected {
+                namespace: namespace.clone(),
+                served: connect.name.clone().map(|name| (name, i32::from(connect.port.unwrap_or(service.port)))),
+            }),
+        }
+    }
+
+    /// Returns the configuration of Service Connect, for a new service or a change; none where the file says nothing of it.
+    pub fn service_connect(&self) -> Result<Option<ServiceConnectConfiguration>> {
+        self.connect.as_ref().map(Connected::build).transpose()
+    }
+
+    /// Compares the place in Service Connect; where the file says nothing of it, what somebody has set up is theirs.
+    fn connect_change(&self, live: &Described) -> Option<Change> {
+        // The service itself does not show it.
+        let primary = live.deployments().iter().find(|deployment| deployment.status() == Some("PRIMARY"));
+        let is = primary.and_then(Deployment::service_connect_configuration).filter(|is| is.enabled());
+        let is = is.map(Connected::of).unwrap_or_default();
+        match &self.connect {
+            Some(wanted) => Change::of(field::CONNECT, &is, &wanted.to_string()),
+            None => (!is.is_empty()).then(|| Change::foreign(field::CONNECT, is)),
         }
     }
 
@@ -208,6 +242,7 @@ impl Settings {
             Change::of(field::LOAD_BALANCER, &targets(live), &self.target.to_string())
                 .filter(|_| !self.is_reached(live)),
             self.capacity_change(live),
+            self.connect_change(live),
             match self.exec {
                 None => live.enable_execute_command().then(|| Change::foreign(field::EXEC, "enabled")),
                 Some(wanted) => Change::of(field::EXEC, &live.enable_execute_command(), &wanted),
@@ -370,6 +405,40 @@ impl Settings {
     /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-rebalancing.html>).
     pub fn rebalancing(&self) -> AvailabilityZoneRebalancing {
         if self.maximum > 100 { AvailabilityZoneRebalancing::Enabled } else { AvailabilityZoneRebalancing::Disabled }
+    }
+}
+
+impl Connected {
+    fn build(&self) -> Result<ServiceConnectConfiguration> {
+        let services = self.served.iter().map(|(name, port)| {
+            let alias = ecs::built(ServiceConnectClientAlias::builder().port(*port).dns_name(name).build())?;
+            let service = ServiceConnectService::builder().port_name(name).discovery_name(name).client_aliases(alias);
+            ecs::built(service.build())
+        });
+        let configuration = ServiceConnectConfiguration::builder().enabled(true).namespace(&self.namespace);
+        Ok(configuration.set_services(Some(services.collect::<Result<_>>()?)).build())
+    }
+
+    /// Describes what ECS has in the same words as the one that is wanted.
+    fn of(live: &ServiceConnectConfiguration) -> String {
+        let served = live.services().iter().map(|service| {
+            let alias = service.client_aliases().first();
+            let name = alias.and_then(ServiceConnectClientAlias::dns_name).unwrap_or(service.port_name());
+            format!("{name}:{}", alias.map(ServiceConnectClientAlias::port).unwrap_or_default())
+        });
+        let served: Vec<_> = served.collect();
+        Self::words(&served.join(" "), live.namespace().unwrap_or_default())
+    }
+
+    fn words(served: &str, namespace: &str) -> String {
+        if served.is_empty() { format!("client in {namespace}") } else { format!("{served} in {namespace}") }
+    }
+}
+
+impl std::fmt::Display for Connected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let served = self.served.as_ref().map(|(name, port)| format!("{name}:{port}")).unwrap_or_default();
+        f.write_str(&Self::words(&served, &self.namespace))
     }
 }
 
@@ -549,6 +618,7 @@ mod tests {
             alarms: None,
             capacity: None,
             exec: None,
+            connect: None,
         }
     }
 

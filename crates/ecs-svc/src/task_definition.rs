@@ -17,10 +17,12 @@ use ecs_aws::{Answer as _, present};
 use ecs_core::id::TaskDefinitionArn;
 use ecs_core::member::{Db, Ecr, Iam};
 use ecs_core::resource::Means;
-use ecs_core::stack::{Architecture, Condition, HealthCheck, Service as Config, Sidecar, partition};
+use ecs_core::stack::{
+    AppProtocol, Architecture, Condition, Connect, HealthCheck, Service as Config, Sidecar, Volume, partition,
+};
 use ecs_core::{Change, Error, Identity, Kind, Owner, Resource, Result, Stack};
 
-use crate::form::{Check, Container, Form, image};
+use crate::form::{Check, Container, FileSystem, Form, VOLUME, image};
 use crate::revisions::{Revisions, is_absent};
 use crate::services::Services;
 use crate::task_definition_family as family;
@@ -111,7 +113,13 @@ impl TaskDefinition {
     }
 
     /// Registers a revision: from scratch, or with what is in `base` and is not ours.
-    async fn register(&self, ecs: &Ecs, base: Option<&Described>, image: &str, alone: bool) -> Result<Live> {
+    async fn register(
+        &self,
+        ecs: &Ecs,
+        base: Option<&Described>,
+        image: &str,
+        (alone, others): (bool, &[&str]),
+    ) -> Result<Live> {
         let form = &self.form;
         let platform = RuntimePlatform::builder().operating_system_family(OsFamily::from(form.platform.0.as_str()));
         let platform = platform.cpu_architecture(CpuArchitecture::from(form.platform.1.as_str())).build();
@@ -121,10 +129,11 @@ impl TaskDefinition {
         let call = call.runtime_platform(platform).cpu(&form.cpu).memory(&form.memory);
         let call = call.execution_role_arn(&form.execution_role);
         let call = call.set_task_role_arn((!form.task_role.is_empty()).then(|| form.task_role.clone()));
-        let call = call.set_container_definitions(Some(form.containers(containers, image, alone)?));
+        let call = call.set_container_definitions(Some(form.containers(containers, image, (alone, others))?));
+        let volumes = form.volumes(base.map(Described::volumes).unwrap_or_default(), others)?;
+        let call = call.set_volumes(Some(volumes).filter(|volumes| !volumes.is_empty()));
         let call = match base {
             Some(base) => call
-                .set_volumes(base.volumes.clone())
                 .set_ephemeral_storage(base.ephemeral_storage.clone())
                 .set_proxy_configuration(base.proxy_configuration.clone())
                 .set_pid_mode(base.pid_mode.clone())
@@ -209,7 +218,7 @@ impl Resource for TaskDefinition {
     }
 
     async fn create(&self, ecs: &Ecs) -> Result<Live> {
-        self.register(ecs, None, &self.image, true).await
+        self.register(ecs, None, &self.image, (true, &[])).await
     }
 
     fn diff(&self, live: &Live) -> Vec<Change> {
@@ -221,8 +230,11 @@ impl Resource for TaskDefinition {
         let running = self.running_image(ecs).await?;
         let latest = live.definition.as_deref();
         let image = running.or_else(|| latest.and_then(|latest| image(latest, &self.form)).map(str::to_owned));
-        let alone = changes.iter().any(|change| change.means == Means::Foreign);
-        self.register(ecs, latest, &image.unwrap_or_else(|| self.image.clone()), alone).await?;
+        let foreign = || changes.iter().filter(|change| change.means == Means::Foreign);
+        let alone = foreign().any(|change| change.field != VOLUME);
+        let others: Vec<&str> =
+            foreign().filter(|change| change.field == VOLUME).map(|change| change.from.as_str()).collect();
+        self.register(ecs, latest, &image.unwrap_or_else(|| self.image.clone()), (alone, &others)).await?;
         Ok(())
     }
 
@@ -290,6 +302,7 @@ fn form(stack: &Stack, (key, service): (&str, &Config), upstream: Upstream<'_>) 
             memory_reservation: Some(size(sidecar.memory_reservation)),
             entry_point: Some(sidecar.entry_point.clone()),
             command: Some(sidecar.command.clone()),
+            port_name: None,
             health_check: Some(sidecar.health_check.as_ref().map(check).unwrap_or_default()),
             init: None,
             depends_on: Some(depends_on(&sidecar.depends_on)),
@@ -308,6 +321,7 @@ fn form(stack: &Stack, (key, service): (&str, &Config), upstream: Upstream<'_>) 
             name: service.container(key),
             essential: true,
             ports: BTreeSet::from([port(service.port)]),
+            port_name: service.connect.as_ref().and_then(port_name),
             environment: environment(&service.environment),
             secrets: secrets(&service.secrets)?,
             log_driver: "awslogs".to_owned(),
@@ -323,7 +337,30 @@ fn form(stack: &Stack, (key, service): (&str, &Config), upstream: Upstream<'_>) 
             ..Container::default()
         },
         sidecars: service.sidecars.iter().map(sidecar).collect::<Result<_>>()?,
+        volumes: service.volumes.iter().map(|(name, volume)| (name.clone(), file_system(volume))).collect(),
     })
+}
+
+/// Returns the name of the port that Service Connect knows it by, with the protocol; none for a service that only reaches
+/// the others.
+fn port_name(connect: &Connect) -> Option<(String, String)> {
+    let protocol = match connect.protocol {
+        Some(AppProtocol::Http) => "http",
+        Some(AppProtocol::Http2) => "http2",
+        Some(AppProtocol::Grpc) => "grpc",
+        None => "",
+    };
+    Some((connect.name.clone()?, protocol.to_owned()))
+}
+
+fn file_system(volume: &Volume) -> FileSystem {
+    FileSystem {
+        id: volume.file_system.clone(),
+        access_point: volume.access_point.clone().unwrap_or_default(),
+        root_directory: volume.root_directory.clone().unwrap_or_else(|| "/".to_owned()),
+        guarded: (true, true),
+        mount: Some((volume.path.clone(), volume.read_only)),
+    }
 }
 
 fn port(port: u16) -> (i32, String) {

@@ -10,6 +10,12 @@ pub struct ClusterConfig {
     /// Name of the cluster (default: the stack's name and `-cluster`)
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// ARN of a cluster that exists and is not this stack's: it is used as it is
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arn: Option<String>,
+    /// Name of the Cloud Map namespace that the services' `connect` is about
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     /// CloudWatch Container Insights
     pub container_insights: ContainerInsights,
     /// Days that the services' logs are kept: a value that CloudWatch Logs accepts

@@ -179,7 +179,13 @@ impl Default for AlbConfig {
 
 impl Default for ClusterConfig {
     fn default() -> Self {
-        Self { name: None, container_insights: ContainerInsights::Disabled, log_retention_days: 30 }
+        Self {
+            name: None,
+            arn: None,
+            namespace: None,
+            container_insights: ContainerInsights::Disabled,
+            log_retention_days: 30,
+        }
     }
 }
 
@@ -203,6 +209,8 @@ impl Default for Service {
             exec: None,
             spot: None,
             sidecars: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            connect: None,
             port: 80,
             desired: 2,
             target_group: None,

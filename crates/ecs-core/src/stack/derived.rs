@@ -161,7 +161,8 @@ impl Stack {
 
     /// Returns the cluster's name.
     pub fn cluster_name(&self) -> String {
-        self.cluster.name.clone().unwrap_or_else(|| format!("{}-cluster", self.name))
+        let given = self.cluster.arn.as_ref().and_then(|arn| Some(arn.split_once(":cluster/")?.1.to_owned()));
+        given.or_else(|| self.cluster.name.clone()).unwrap_or_else(|| format!("{}-cluster", self.name))
     }
 
     /// Returns the full names of the zones, as far as the file names them: a letter is a zone of the stack's region.
@@ -205,6 +206,13 @@ impl Stack {
     /// Returns the port that the load balancer serves on: 443 when it has a certificate, else 80.
     pub fn alb_port(&self) -> u16 {
         if self.alb.serves_https() { 443 } else { 80 }
+    }
+
+    /// Returns the distinct container ports that tasks reach one another on, in ascending order.
+    pub fn connect_ports(&self) -> Vec<u16> {
+        let named = |service: &&Service| service.connect.as_ref().is_some_and(|connect| connect.name.is_some());
+        let ports: BTreeSet<u16> = self.services.values().filter(named).map(|service| service.port).collect();
+        ports.into_iter().collect()
     }
 
     /// Returns the parameters that one layer writes, by name.

@@ -3,6 +3,7 @@
 mod alarms;
 pub mod check;
 mod cluster;
+mod connect;
 mod container;
 mod database;
 mod defaults;
@@ -26,6 +27,7 @@ mod service;
 mod source;
 mod tables;
 mod template;
+mod volume;
 
 use std::collections::BTreeMap;
 
@@ -34,6 +36,7 @@ use serde::{Deserialize, Serialize};
 
 pub use alarms::{AlarmsConfig, ServiceAlarms};
 pub use cluster::{ClusterConfig, ContainerInsights};
+pub use connect::{AppProtocol, Connect};
 pub use container::{CheckCommand, Condition, HealthCheck, Sidecar};
 pub use database::{DbConfig, LogExport, PasswordStore};
 pub use deployment::{Alarms, Deployment, Strategy};
@@ -52,6 +55,7 @@ pub use tables::{
     AttributeType, Billing, BillingMode, GlobalIndex, KeyAttribute, LocalIndex, Projection, ProjectionKind, TableClass,
     TableConfig, TableNames, Throughput, refers_to_table,
 };
+pub use volume::Volume;
 
 /// Greatest priority of a listener rule: that of the rule for what no other rule matches, where such a rule is needed.
 ///

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Deployment, HealthCheck, ServiceAlarms, Sidecar, Statement};
+use super::{Condition, Connect, Deployment, HealthCheck, ServiceAlarms, Sidecar, Statement, Volume};
 
 /// Describes one service: its task definition, its place behind the load balancer and how it is deployed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -59,6 +59,12 @@ pub struct Service {
     /// Containers beside the one that serves, by name
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sidecars: BTreeMap<String, Sidecar>,
+    /// EFS file systems in the container that serves, by name
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub volumes: BTreeMap<String, Volume>,
+    /// Place in Service Connect: the cluster's `namespace` (default: what somebody has set up at ECS stays)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connect: Option<Connect>,
     /// TCP port that the container listens on
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,

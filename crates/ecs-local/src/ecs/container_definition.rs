@@ -74,7 +74,12 @@ pub(crate) fn complete_container(container: &Value, task: &Value, fargate: bool,
 pub(crate) fn check_together(containers: &[Value], task: &Value) -> Result<(), Stop> {
     let mut names = BTreeSet::new();
     let mut ports = BTreeSet::new();
+    let volumes: BTreeSet<_> = list(task, "volumes").iter().filter_map(|volume| text(volume, "name")).collect();
     for container in containers {
+        let mounted = list(container, "mountPoints").iter().filter_map(|point| text(point, "sourceVolume"));
+        if let Some(unknown) = mounted.into_iter().find(|name| !volumes.contains(name)) {
+            return Err(client_exception(format!("Unknown volume '{unknown}'.")));
+        }
         if !names.insert(text(container, "name")) {
             return Err(client_exception("Container names must be unique."));
         }

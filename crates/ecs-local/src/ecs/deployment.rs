@@ -199,7 +199,7 @@ impl Deployment {
             "rolloutState": self.rollout.name(),
             "rolloutStateReason": self.reason,
         });
-        for name in ["launchType", "capacityProviderStrategy", "networkConfiguration"] {
+        for name in ["launchType", "capacityProviderStrategy", "networkConfiguration", "serviceConnectConfiguration"] {
             if let Some(value) = service.settings.get(name) {
                 shown[name] = value.clone();
             }

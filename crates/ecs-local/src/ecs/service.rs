@@ -199,6 +199,7 @@ impl Region {
         let configuration = complete_configuration(&json!({}), request)?;
         check_percents(&configuration)?;
         check_balancers(&configuration, &settings)?;
+        self.check_connect(&settings, &definition)?;
         let desired = number(request, "desiredCount").unwrap_or(0);
         if desired < 0 {
             return Err(invalid_parameter("desiredCount must not be negative."));
@@ -263,6 +264,7 @@ impl Region {
         let configuration = complete_configuration(&service.configuration, request)?;
         check_percents(&configuration)?;
         check_balancers(&configuration, &settings)?;
+        self.check_connect(&settings, &definition)?;
         let placement = if revised { Some(self.placement(&settings, &definition, facts)?) } else { None };
         let now = self.now;
         let service = &mut self.services[index];
@@ -279,6 +281,30 @@ impl Region {
             self.deploy(index);
         }
         Ok(json!({"service": self.show_service(&self.services[index], true)}))
+    }
+
+    /// Refuses Service Connect for a port that the task definition does not name
+    /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceConnectService.html>, `portName`).
+    fn check_connect(&self, settings: &Value, definition: &str) -> Result<(), Stop> {
+        let connect = &settings["serviceConnectConfiguration"];
+        if connect["enabled"] != json!(true) {
+            return Ok(());
+        }
+        let content = self.task_definition(definition).map(|definition| &definition.content);
+        let containers = content.map(|content| list(content, "containerDefinitions")).unwrap_or_default();
+        let named = |name: &str| {
+            let mut mappings = containers.iter().flat_map(|container| list(container, "portMappings"));
+            mappings.any(|mapping| text(mapping, "name") == Some(name))
+        };
+        for service in list(connect, "services") {
+            let name = text(service, "portName").unwrap_or_default();
+            if !named(name) {
+                return Err(invalid_parameter(format!(
+                    "The portName '{name}' does not exist in the port mappings of the task definition."
+                )));
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn delete_service(&mut self, request: &Value) -> Result<Value, Stop> {

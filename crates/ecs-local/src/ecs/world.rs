@@ -105,6 +105,18 @@ impl Ecs {
         })
     }
 
+    /// Whether services that are not gone yet are reached through a Cloud Map namespace: ECS keeps them in it.
+    pub(crate) async fn uses_namespace(&self, region: &str, arn: &str) -> bool {
+        let regions = self.regions.lock().await;
+        regions.get(region).is_some_and(|region| {
+            region.services.iter().any(|service| {
+                let connect = &service.settings["serviceConnectConfiguration"];
+                let served = connect["services"].as_array().is_some_and(|services| !services.is_empty());
+                service.status != Status::Inactive && served && connect["namespace"] == arn
+            })
+        })
+    }
+
     /// What a load balancer makes of a task's address, if it is not simply healthy: state, reason code and description.
     pub(crate) async fn target_health(
         &self,

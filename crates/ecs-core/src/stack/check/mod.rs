@@ -1,6 +1,7 @@
 //! What is wrong with a stack that is well-formed: everything that AWS would refuse later, as far as the file tells.
 
 mod alarms;
+mod connect;
 mod containers;
 mod database;
 mod given;
@@ -91,6 +92,7 @@ pub fn check(stack: &Stack, region: Option<&str>) -> Vec<Mistake> {
     containers::check(stack, &mut found);
     alarms::check(stack, region, &mut found);
     schedules::check(stack, &mut found);
+    connect::check(stack, region, &mut found);
     found
 }
 

@@ -166,9 +166,11 @@ fn roles(stack: &Stack, found: &mut Vec<Mistake>) {
     let flow_logs = stack.net.flow_logs.as_ref().filter(|flow_logs| flow_logs.bucket_arn.is_none());
     let flow_logs = flow_logs.map(|flow_logs| flow_logs.role(stack));
     let infrastructure = Some(stack.iam.infrastructure_role.clone()).filter(|_| stack.shifts());
-    let names: [(&[&str], Option<String>); 4] = [
+    let scheduler = Some(stack.iam.scheduler_role.clone()).filter(|_| !stack.schedules.is_empty());
+    let names: [(&[&str], Option<String>); 5] = [
         (&["iam", "execution_role"], Some(stack.iam.execution_role.clone())),
         (&["iam", "infrastructure_role"], infrastructure),
+        (&["iam", "scheduler_role"], scheduler),
         (&["iam", "github", "role"], stack.deploy_role()),
         (&["net", "flow_logs", "role"], flow_logs),
     ];

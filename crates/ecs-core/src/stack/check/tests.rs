@@ -579,6 +579,27 @@ fn every_mistake_says_where_what_and_what_to_do() {
             ],
         ),
         (
+            json!({
+                "region": "us-east-1",
+                "cluster": {"arn": "arn:aws:ecs:eu-west-1:123456789012:cluster/theirs", "name": "mine"},
+                "services": {"frontend": {
+                    "connect": {"port": 80},
+                    "volumes": {"data": {
+                        "file_system": "efs-1", "access_point": "fsap-0123456789abcdef0", "path": "data", "root_directory": "/x"
+                    }}
+                }}
+            }),
+            &[
+                "cluster.arn: the cluster is in eu-west-1, the stack is not",
+                "cluster.name: `arn` and `name` exclude each other (`arn` is of a cluster that exists, `name` of one that this stack makes)",
+                "services.frontend.volumes.data.file_system: `efs-1` is not the id of a file system",
+                "services.frontend.volumes.data.path: the directory `data` does not start with `/`",
+                "services.frontend.volumes.data.root_directory: `access_point` and `root_directory` exclude each other (an access point has its own directory)",
+                "services.frontend.connect: `frontend` connects to nothing: the cluster has no `namespace` (`[cluster]`, `namespace = \"…\"`)",
+                "services.frontend.connect.port: a `port` without a `name` (a service without a name only reaches the others)",
+            ],
+        ),
+        (
             json!({"schedules": {
                 "fine": {"service": "backend", "expression": "cron(0 3 * * ? *)", "command": ["x"]},
                 "not fine": {"service": "backnd", "expression": "hourly", "dead_letter_queue": "failed"}

@@ -75,6 +75,8 @@ fn the_tutorial_file_leaves_no_key_out() {
             "/deployment",
             "/services/frontend/alarms",
             "/schedules",
+            "/connect",
+            "/volumes/data",
             "/github",
             "/health_check",
             "/spot",
