@@ -158,7 +158,11 @@ impl Picture<'_> {
             return;
         }
         chart.node("alb", RECTANGLE, &["load balancer", &self.stack.alb.name]);
-        let ports = if self.stack.alb.certificate_arn.is_some() { "HTTPS 443, redirected from 80" } else { "HTTP 80" };
+        let ports = match (self.stack.alb.serves_https(), self.stack.alb.redirect) {
+            (true, true) => "HTTPS 443, redirected from 80",
+            (true, false) => "HTTPS 443",
+            (false, _) => "HTTP 80",
+        };
         chart.arrow("internet", TRAFFIC, ports, "alb");
     }
 
@@ -247,7 +251,13 @@ fn size(service: &Service) -> String {
 
 /// Says which requests a service gets, where, and how a new version gets them.
 fn route(service: &Service) -> String {
-    let path = service.path.as_deref().unwrap_or("all else");
+    let (hosts, paths) = (service.hosts().join(" or "), service.paths().join(" or "));
+    let path = match (hosts.is_empty(), paths.is_empty()) {
+        (true, true) => "all else".to_owned(),
+        (true, false) => paths,
+        (false, true) => hosts,
+        (false, false) => format!("{paths} at {hosts}"),
+    };
     let shift = match service.shift() {
         None => String::new(),
         Some(Shift::BlueGreen { .. }) => ", blue/green".to_owned(),

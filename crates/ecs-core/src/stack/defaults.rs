@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Alarms, AlbConfig, AlbEgress, Architecture, ClusterConfig, ContainerInsights, DbConfig, EcrConfig, IamConfig, Nat,
-    NetConfig, Parameter, PasswordStore, Service, SgConfig, Spot, Stack, TagMutability, TypedParameter,
+    NetConfig, OneOrMore, Parameter, PasswordStore, Service, SgConfig, Spot, Stack, TagMutability, TypedParameter,
 };
 use ipnet::Ipv4Net;
 
@@ -24,7 +24,7 @@ impl Default for Stack {
             memory: 2048,
             port: 3001,
             health_path: "/api/health".to_owned(),
-            path: Some("/api/*".to_owned()),
+            path: Some(OneOrMore::One("/api/*".to_owned())),
             priority: Some(100),
             environment: pairs(&[("PORT", "3001")]),
             secrets: pairs(&[
@@ -150,6 +150,8 @@ impl Default for AlbConfig {
     fn default() -> Self {
         Self {
             name: "ecs-alb".to_owned(),
+            load_balancer_arn: None,
+            listener_arn: None,
             certificate_arn: None,
             certificate_arns: Vec::new(),
             certificate: None,
@@ -191,6 +193,7 @@ impl Default for Service {
             desired: 2,
             target_group: None,
             health_path: "/".to_owned(),
+            host: None,
             path: None,
             priority: None,
             task_role: None,

@@ -8,6 +8,7 @@ mod network;
 mod network_acl;
 mod parameters;
 mod policies;
+mod routing;
 mod security_groups;
 mod services;
 
