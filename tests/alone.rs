@@ -5,23 +5,10 @@ use std::process::Stdio;
 use ecs_pipe_tests::{Cloud, Outcome, TOOLS, python};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// Makes somebody else's network, and prints the member `net` for it.
-const FOREIGN_NETWORK: &str = r#"
-import boto3, json
-ec2 = boto3.client('ec2')
-vpc = ec2.create_vpc(CidrBlock='172.16.0.0/16')['Vpc']['VpcId']
-subnets = [
-    ec2.create_subnet(VpcId=vpc, CidrBlock=f'172.16.{i}.0/24', AvailabilityZone='us-east-1' + 'abab'[i])['Subnet']['SubnetId']
-    for i in range(4)
-]
-gateway = ec2.create_internet_gateway()['InternetGateway']['InternetGatewayId']
-ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
-print(json.dumps({'net': {'vpc_id': vpc, 'public_subnet_ids': subnets[:2], 'private_subnet_ids': subnets[2:]}}))
-"#;
-
+/// Makes somebody else's network, and returns the member `net` for it.
 async fn foreign_network(cloud: &Cloud) -> String {
     let python = python();
-    let net = cloud.run(&python.display().to_string(), &["-c", FOREIGN_NETWORK], "").await.ok().stdout;
+    let net = cloud.run(&python.display().to_string(), &["tests/foreign_network.py"], "").await.ok().stdout;
     cloud.take_calls();
     net
 }

@@ -170,6 +170,16 @@ async fn autoscaling_is_made_changed_and_destroyed() {
     let wanted = [
         ("{ min = 2, max = 6, cpu = 60, memory = 70 }", "2", "6"),
         ("{ min = 2, max = 6, cpu = 50, requests_per_target = 100 }", "2", "6"),
+        (
+            "{ min = 2, max = 6, cpu = 50, schedules = [{ name = 'night', expression = 'cron(0 22 * * ? *)', max = 3 }] }",
+            "2",
+            "6",
+        ),
+        (
+            "{ min = 1, max = 4, schedules = [{ name = 'day', expression = 'rate(1 day)', timezone = 'Europe/Berlin', min = 2 }] }",
+            "1",
+            "4",
+        ),
         ("{ min = 1, max = 4, cpu = 50 }", "1", "4"),
     ];
     for (autoscaling, min, max) in wanted {

@@ -339,6 +339,11 @@ class Account:
         return [acl for acl in self._in_vpcs("describe_network_acls", "NetworkAcls") if not acl["IsDefault"]]
 
     @cached_property
+    def flow_logs(self) -> list[Json]:
+        """All flow logs."""
+        return self.all("ec2", "describe_flow_logs", "FlowLogs")
+
+    @cached_property
     def vpc_endpoints(self) -> list[Json]:
         """The VPC endpoints that are not `deleted`."""
         endpoints = self._in_vpcs("describe_vpc_endpoints", "VpcEndpoints")
@@ -435,6 +440,29 @@ class Account:
         snapshots = [snapshot for snapshot in snapshots if snapshot.get("SnapshotType") != "automated"]
         return [snapshot | {"Tags": self._rds_tags(snapshot["DBSnapshotArn"])} for snapshot in snapshots]
 
+    # DynamoDB
+
+    @cached_property
+    def tables(self) -> list[Json]:
+        """All tables, each with `Recovery`, `TimeToLive` and `Tags`."""
+        tables = []
+        for name in self.all("dynamodb", "list_tables", "TableNames"):
+            table: Json = self.call("dynamodb", "describe_table", TableName=name)["Table"]
+            backups = self.call("dynamodb", "describe_continuous_backups", TableName=name)
+            table["Recovery"] = dig(
+                backups, "ContinuousBackupsDescription.PointInTimeRecoveryDescription.PointInTimeRecoveryStatus"
+            )
+            ttl = self.call("dynamodb", "describe_time_to_live", TableName=name)
+            table["TimeToLive"] = ttl["TimeToLiveDescription"]
+            table["Tags"] = self.all("dynamodb", "list_tags_of_resource", "Tags", ResourceArn=table["TableArn"])
+            tables.append(table)
+        return tables
+
+    @cached_property
+    def table_backups(self) -> list[Json]:
+        """All backups of tables, those that have gone too."""
+        return self.all("dynamodb", "list_backups", "BackupSummaries", BackupType="ALL")
+
     # Systems Manager, Secrets Manager
 
     @cached_property
@@ -479,6 +507,24 @@ class Account:
         return alarms
 
     # Elastic Load Balancing
+
+    @cached_property
+    def schedule_groups(self) -> list[Json]:
+        """Schedule groups that somebody has made, with tags."""
+        groups = self.all("scheduler", "list_schedule_groups", "ScheduleGroups")
+        return [
+            group | {"Tags": self.call("scheduler", "list_tags_for_resource", ResourceArn=group["Arn"])["Tags"]}
+            for group in groups
+            if group["Name"] != "default"
+        ]
+
+    @cached_property
+    def schedules(self) -> list[Json]:
+        """Schedules, in full."""
+        return [
+            self.call("scheduler", "get_schedule", GroupName=item["GroupName"], Name=item["Name"])
+            for item in self.all("scheduler", "list_schedules", "Schedules")
+        ]
 
     def _with_load_balancing_tags(self, items: list[Json], key: str) -> list[Json]:
         tags: dict[str, list[Json]] = {}
@@ -1348,6 +1394,15 @@ def inventory_network(account: Account) -> Json:
             }
             for item in account.network_acls
         ],
+        "flow_logs": [
+            picked(item, "TrafficType", "LogDestinationType", "LogGroupName", "LogDestination", "FlowLogStatus")
+            | {
+                "of": account.name(item["ResourceId"]),
+                "role": account.name(item.get("DeliverLogsPermissionArn")),
+                "tags": tag_map(item.get("Tags")),
+            }
+            for item in account.flow_logs
+        ],
         "vpc_endpoints": [
             picked(item, "VpcEndpointType", "ServiceName", "State", "PrivateDnsEnabled")
             | {
@@ -1464,6 +1519,33 @@ def inventory_database(account: Account) -> Json:
         "db_snapshots": [
             picked(item, "DBInstanceIdentifier", "SnapshotType", "Status") for item in account.db_snapshots
         ],
+    }
+
+
+def inventory_tables(account: Account) -> Json:
+    """DynamoDB tables and their backups."""
+    capacity = ("ProvisionedThroughput.ReadCapacityUnits", "ProvisionedThroughput.WriteCapacityUnits")
+    return {
+        "tables": [
+            picked(item, "TableName", "TableStatus", "KeySchema", "AttributeDefinitions", *capacity)
+            | picked(item, "BillingModeSummary.BillingMode", "TableClassSummary.TableClass")
+            | picked(item, "SSEDescription.SSEType", "SSEDescription.Status", "DeletionProtectionEnabled")
+            | {
+                index: [
+                    picked(one, "IndexName", "IndexStatus", "KeySchema", "Projection", *capacity)
+                    for one in item.get(index, ())
+                ]
+                for index in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes")
+            }
+            | {
+                "recovery": item["Recovery"],
+                "ttl": item["TimeToLive"]["TimeToLiveStatus"],
+                "ttl_attribute": item["TimeToLive"].get("AttributeName"),
+                "tags": tag_map(item["Tags"]),
+            }
+            for item in account.tables
+        ],
+        "table_backups": [picked(item, "TableName", "BackupName", "BackupType") for item in account.table_backups],
     }
 
 
@@ -1646,9 +1728,19 @@ def inventory_services(account: Account) -> Json:
             picked(item, "ResourceId", "ScalableDimension", "MinCapacity", "MaxCapacity")
             for item in scalable_targets(account)
         ],
+        "scheduled_actions": [
+            picked(item, "ResourceId", "ScheduledActionName", "Schedule", "Timezone", "ScalableTargetAction")
+            for item in account.all(
+                "application-autoscaling", "describe_scheduled_actions", "ScheduledActions", ServiceNamespace="ecs"
+            )
+        ],
+        "schedule_groups": [
+            picked(item, "Name", "State") | {"tags": tag_map(item["Tags"])} for item in account.schedule_groups
+        ],
+        "schedules": [inventory_schedule(account, item) for item in account.schedules],
         "alarms": [
             picked(item, "AlarmName", "MetricName", "Namespace", "Threshold", "EvaluationPeriods", "Period", "Statistic")
-            | picked(item, "DatapointsToAlarm", "ComparisonOperator", "TreatMissingData", "AlarmActions")
+            | picked(item, "DatapointsToAlarm", "ComparisonOperator", "TreatMissingData", "AlarmActions", "OKActions")
             | {
                 "dimensions": watched(item.get("Dimensions")),
                 "metrics": [
@@ -1662,6 +1754,22 @@ def inventory_services(account: Account) -> Json:
             for item in account.alarms
         ],
     }
+
+
+def inventory_schedule(account: Account, item: Json) -> Json:
+    """One schedule."""
+    target = item["Target"]
+    parameters = target["EcsParameters"]
+    network = dig(parameters, "NetworkConfiguration.awsvpcConfiguration") or {}
+    return picked(item, "Name", "GroupName", "ScheduleExpression", "ScheduleExpressionTimezone", "State") | {
+        "cluster": target["Arn"].split("/")[-1],
+        "role": account.name(target["RoleArn"]),
+        "input": target.get("Input"),
+        "retries": target.get("RetryPolicy"),
+        "task_definition": parameters["TaskDefinitionArn"].split("/")[-1],
+        "subnets": account.named(network.get("Subnets")),
+        "security_groups": account.named(network.get("SecurityGroups")),
+    } | picked(parameters, "LaunchType", "PropagateTags", "EnableECSManagedTags")
 
 
 def watched(dimensions: Iterable[Json] | None) -> Tags:
@@ -1749,6 +1857,7 @@ def inventory(account: Account) -> int:
         inventory_roles,
         inventory_repositories,
         inventory_database,
+        inventory_tables,
         inventory_parameters,
         inventory_load_balancers,
         inventory_names,
@@ -1793,11 +1902,13 @@ def tagged_resources(account: Account) -> Iterator[tuple[str, str, Tags]]:
     lists: tuple[tuple[str, list[Json], str, str], ...] = (
         ("NAT gateway", account.nat_gateways, "NatGatewayId", "Tags"),
         ("VPC endpoint", account.vpc_endpoints, "VpcEndpointId", "Tags"),
+        ("flow log", account.flow_logs, "FlowLogId", "Tags"),
         ("role", account.roles, "Arn", "Tags"),
         ("repository", account.repositories, "repositoryArn", "Tags"),
         ("DB subnet group", account.db_subnet_groups, "DBSubnetGroupArn", "Tags"),
         ("database", account.db_instances, "DBInstanceArn", "TagList"),
         ("DB snapshot", account.db_snapshots, "DBSnapshotArn", "Tags"),
+        ("table", account.tables, "TableArn", "Tags"),
         ("parameter", account.parameters, "ARN", "Tags"),
         ("secret", account.secrets, "ARN", "Tags"),
         ("load balancer", account.load_balancers, "LoadBalancerArn", "Tags"),
@@ -1810,6 +1921,7 @@ def tagged_resources(account: Account) -> Iterator[tuple[str, str, Tags]]:
         ("task", account.tasks, "taskArn", "tags"),
         ("task definition", account.task_definitions, "taskDefinitionArn", "tags"),
         ("alarm", account.alarms, "AlarmArn", "Tags"),
+        ("schedule group", account.schedule_groups, "Arn", "Tags"),
     )
     for kind, items, identifier, member in lists:
         for item in items:
@@ -1822,9 +1934,6 @@ def tagged_resources(account: Account) -> Iterator[tuple[str, str, Tags]]:
     for arn in oidc_providers(account):
         tags = account.call("iam", "list_open_id_connect_provider_tags", OpenIDConnectProviderArn=arn)["Tags"]
         yield "identity provider", arn, tag_map(tags)
-    for name in account.all("dynamodb", "list_tables", "TableNames"):
-        arn = account.call("dynamodb", "describe_table", TableName=name)["Table"]["TableArn"]
-        yield "table", arn, tag_map(account.all("dynamodb", "list_tags_of_resource", "Tags", ResourceArn=arn))
 
 
 def tagged(account: Account, stack: str) -> int:

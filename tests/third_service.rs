@@ -16,10 +16,20 @@ priority = 200
 health_path = "/reports/health"
 autoscaling = { min = 2, max = 4, cpu = 60 }
 deployment = { alarms = { errors_5xx = 5 } }
+alarms = { cpu = 80, memory = 80, errors_5xx = 20, unhealthy_hosts = 1 }
 
 [services.reporting.secrets]
 API_URL = "/ecs/reporting/API_URL"
 DB_HOST = "/ecs/reporting/DB_HOST"
+
+[alarms]
+topic = "arn:aws:sns:us-east-1:123456789012:oncall"
+
+[schedules.monthly]
+service = "reporting"
+command = ["report", "--month"]
+expression = "cron(0 3 1 * ? *)"
+timezone = "Europe/Berlin"
 
 [parameters]
 "/ecs/reporting/API_URL" = "${alb.url}/reports"
@@ -62,6 +72,13 @@ async fn a_third_service_comes_with_a_few_lines_and_goes_with_prune() {
         assert_eq!(services(&first)[key], services(&added)[key], "{key}");
     }
     let three_added = cloud.inventory().await;
+    let schedule = &three_added["schedules"][0];
+    assert_eq!(schedule["task_definition"], "reporting-task");
+    let input = schedule["input"].as_str().unwrap_or_default();
+    let command = r#"{"containerOverrides":[{"command":["report","--month"],"name":"reporting"}]}"#;
+    assert_eq!((input, &schedule["role"]), (command, &Value::from("ecsSchedulerRole")));
+    let told = three_added["alarms"].as_array().into_iter().flatten().filter(|alarm| !alarm["OKActions"][0].is_null());
+    assert_eq!(told.count(), 4, "{}", three_added["alarms"]);
     let again = cloud.pipe(&TOOLS, "", &three).await.ok();
     assert_eq!(cloud.take_writes(), [""; 0], "{}", again.stderr);
 
@@ -77,6 +94,8 @@ async fn a_third_service_comes_with_a_few_lines_and_goes_with_prune() {
         "ecs-alb: warning: what else is in Parameter Store for ecs-production: parameter /ecs/reporting/API_URL ",
         "ecs-alb: warning: what else is on load balancer ecs-alb: rule ",
         "ecs-svc: warning: what else is in cluster ecs-production-cluster: service reporting-service ",
+        "ecs-svc: warning: what else is in cluster ecs-production-cluster: schedule monthly ",
+        "ecs-iam: warning: what else is in IAM for ecs-production: IAM role ecsSchedulerRole ",
     ];
     let says =
         |said: &str, what: &str, end: &str| said.lines().any(|line| line.starts_with(what) && line.contains(end));
@@ -104,9 +123,12 @@ async fn a_third_service_comes_with_a_few_lines_and_goes_with_prune() {
         assert!(pruned.stderr.contains(what), "{what}: {}", pruned.stderr);
     }
     let mut left = cloud.inventory().await;
-    for (kind, member, name) in
-        [("log_groups", "logGroupName", "/ecs/reporting"), ("repositories", "repositoryName", "reporting-repo")]
-    {
+    // An empty group costs nothing, and is there for the next schedule.
+    for (kind, member, name) in [
+        ("log_groups", "logGroupName", "/ecs/reporting"),
+        ("repositories", "repositoryName", "reporting-repo"),
+        ("schedule_groups", "Name", "ecs-production"),
+    ] {
         let items = left[kind].as_array_mut().unwrap_or_else(|| panic!("{kind}"));
         let before = items.len();
         items.retain(|item| item[member] != name);

@@ -44,7 +44,7 @@ async fn the_tutorial_stack_comes_up_changes_nothing_the_second_time_and_goes() 
     std::fs::write(file.path(), &made.stdout).expect("written");
     let rest = BACKWARDS[1..].iter().map(|tool| format!(" | {tool} destroy")).collect::<String>();
     let gone = cloud.shell(&format!("ecs-svc destroy < {}{rest}", file.path().display())).await.ok();
-    for layer in ["net", "egress", "sg", "iam", "ecr", "db", "alb", "svc"] {
+    for layer in ["net", "egress", "sg", "iam", "ecr", "db", "tables", "alb", "svc"] {
         assert!(gone.json()[layer].is_null(), "{}", gone.stdout);
     }
     let left = cloud.reader("tagged").await;

@@ -144,7 +144,9 @@ async fn with_fail_fast_nobody_waits_for_the_circuit_breaker() {
     assert_eq!(told.text("backend", "/diagnosis/cause"), "image_not_found", "{:#}", told.report);
     assert!(stage.take_writes().contains(&"StopServiceDeployment".to_owned()));
     assert!(told.stderr.contains("rolling back (--fail-fast)"), "{}", told.stderr);
-    assert_eq!(told.of("backend")["diagnosis"]["stopped_tasks"][0]["others_like_it"], Value::Null, "{:#}", told.report);
+    // The circuit breaker would have waited for three.
+    let like_it = &told.of("backend")["diagnosis"]["stopped_tasks"][0]["others_like_it"];
+    assert!(like_it.as_u64().unwrap_or_default() < 2, "{:#}", told.report);
 
     // Without a circuit breaker it goes on like this, and the status says what the load balancer sees in the midst of it.
     let breaker = json!({"deploymentCircuitBreaker": {"enable": false, "rollback": false}});

@@ -38,9 +38,13 @@ const SCALING_TAGS: &str = "asked for by RegisterScalableTarget with tags: \
 const ENDPOINT_NAMES: &str = "what CreateVpcEndpoint depends on, for private DNS: \
                               https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html";
 
+const FLOW_LOG_PASSES: &str = "asked for by CreateFlowLogs with a role: \
+                               https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html";
+
 /// Tools, the actions of their policies that AWS checks on its own side, and why: no test can see them used.
 pub const CHECKED_BY_AWS: &[(&str, &str, &str)] = &[
     ("ecs-net", "route53:AssociateVPCWithHostedZone", ENDPOINT_NAMES),
+    ("ecs-net", "iam:PassRole", FLOW_LOG_PASSES),
     ("ecs-db", "ec2:DescribeAccountAttributes", RDS_NETWORK),
     ("ecs-db", "ec2:DescribeAvailabilityZones", RDS_NETWORK),
     ("ecs-db", "ec2:DescribeInternetGateways", RDS_NETWORK),

@@ -139,6 +139,8 @@ pub fn classify(code: Option<&str>, status: Option<u16>) -> Kind {
         "DependencyViolation"
         | "ResourceInUse"
         | "ResourceInUseException"
+        | "TableInUseException"
+        | "BackupInUseException"
         | "DeleteConflict"
         | "InvalidIPAddress.InUse"
         | "InvalidDBSubnetGroupStateFault"
@@ -164,6 +166,8 @@ pub fn classify(code: Option<&str>, status: Option<u16>) -> Kind {
         | "OperationAbortedException" => Kind::Transient,
         // Application Auto Scaling, while its new service-linked role cannot be assumed yet.
         "FailedResourceAccessException" => Kind::NotYet,
+        // DynamoDB, while it sets up the backups of a new table.
+        "ContinuousBackupsUnavailableException" => Kind::NotYet,
         // The last is SSM's, for tags of a parameter that is gone.
         "NoSuchEntity" | "NoSuchEntityException" | "ServiceNotActiveException" | "InvalidResourceId" => Kind::NotFound,
         "InvalidSubnet.Conflict" | "EntityAlreadyExists" | "PriorityInUse" | "Resource.AlreadyAssociated" => {

@@ -7,6 +7,8 @@ mod download;
 mod error;
 #[cfg(feature = "in-use")]
 mod in_use;
+#[cfg(feature = "log-groups")]
+pub mod log_group;
 #[cfg(feature = "parameters")]
 pub mod parameter;
 mod session;

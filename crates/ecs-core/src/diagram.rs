@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 
 use crate::error::{Error, Kind, Result};
-use crate::member::{Alb, Db, Ecr, Egress, Net, Svc};
-use crate::stack::{Nat, Service, Shift, Stack, Tier};
+use crate::member::{Alb, Db, Ecr, Egress, Net, Svc, Tables};
+use crate::stack::{GatewayService, Nat, Service, Shift, Stack, Tier};
 
 /// What of a document is drawn: a layer that is not in it is not in the picture.
 #[derive(Debug, Deserialize)]
@@ -16,6 +16,7 @@ struct Document {
     egress: Option<Egress>,
     ecr: Option<Ecr>,
     db: Option<Db>,
+    tables: Option<Tables>,
     alb: Option<Alb>,
     svc: Option<Svc>,
 }
@@ -107,11 +108,17 @@ impl Picture<'_> {
     fn draw(&self, chart: &mut Chart) {
         chart.node("internet", CIRCLE, &["internet"]);
         if self.document.net.is_some() {
-            let range = self.stack.net.cidr.to_string();
-            chart.group("vpc", &format!("VPC {}, {range}", self.stack.vpc_name()), |chart| {
+            let label = match &self.stack.net.vpc_id {
+                Some(given) => format!("VPC {given}, which was there"),
+                None => format!("VPC {}, {}", self.stack.vpc_name(), self.stack.net.cidr),
+            };
+            chart.group("vpc", &label, |chart| {
                 for (tier, subnets) in self.tiers() {
                     if subnets > 0 {
-                        let label = format!("{} subnets in {}", tier.name(), self.stack.zones(self.region).join(", "));
+                        let label = match &self.stack.net.vpc_id {
+                            Some(_given) => format!("{subnets} {} subnets", tier.name()),
+                            None => format!("{} subnets in {}", tier.name(), self.zones()),
+                        };
                         chart.group(tier.name(), &label, |chart| self.tier(chart, tier));
                     }
                 }
@@ -131,6 +138,14 @@ impl Picture<'_> {
             (Tier::Private, count(|net| net.private_subnet_ids.len())),
             (Tier::Database, count(|net| net.database_subnet_ids.len())),
         ]
+    }
+
+    /// Names the zones; those that AWS has chosen are only counted.
+    fn zones(&self) -> String {
+        match self.stack.zones(self.region) {
+            named if named.is_empty() => format!("{} zones", self.stack.net.zones.len()),
+            named => named.join(", "),
+        }
     }
 
     /// Draws what stands in the subnets of a tier.
@@ -158,12 +173,14 @@ impl Picture<'_> {
             return;
         }
         chart.node("alb", RECTANGLE, &["load balancer", &self.stack.alb.name]);
-        let ports = match (self.stack.alb.serves_https(), self.stack.alb.redirect) {
+        let alb = &self.stack.alb;
+        let ports = match (alb.serves_https(), alb.redirect) {
             (true, true) => "HTTPS 443, redirected from 80",
             (true, false) => "HTTPS 443",
             (false, _) => "HTTP 80",
         };
-        chart.arrow("internet", TRAFFIC, ports, "alb");
+        let name = alb.domain.as_ref().map(|domain| format!(" to {domain}")).unwrap_or_default();
+        chart.arrow("internet", TRAFFIC, &format!("{ports}{name}"), "alb");
     }
 
     fn services(&self, chart: &mut Chart) {
@@ -180,6 +197,14 @@ impl Picture<'_> {
                 if self.document.db.is_some() && self.stack.needs_database(service) {
                     chart.arrow(&id, TRAFFIC, &self.stack.db.port.to_string(), "db");
                 }
+                if self.document.tables.is_some() && self.stack.needs_tables(service) {
+                    let way = if self.stack.gateway_endpoints().contains(&GatewayService::DynamoDb) {
+                        "through the gateway endpoint"
+                    } else {
+                        ""
+                    };
+                    chart.arrow(&id, TRAFFIC, way, "tables");
+                }
             }
         });
     }
@@ -189,6 +214,7 @@ impl Picture<'_> {
         match (self.stack.net.nat, count) {
             (_, 0) => None,
             (Nat::PerZone, count) => Some(format!("{count} NAT gateways, one in each zone")),
+            (Nat::Regional, _) => Some("regional NAT gateway".to_owned()),
             (Nat::Single | Nat::None, _) => Some("NAT gateway for all zones".to_owned()),
         }
     }
@@ -213,6 +239,10 @@ impl Picture<'_> {
 
     /// Draws what the stack has outside its network.
     fn around(&self, chart: &mut Chart) {
+        if self.document.tables.is_some() {
+            let names = self.stack.tables.iter().map(|(key, table)| self.stack.table_name(key, table));
+            chart.node("tables", CYLINDER, &["DynamoDB", &names.collect::<Vec<_>>().join(", ")]);
+        }
         if self.document.svc.is_none() {
             return;
         }

@@ -94,6 +94,8 @@ ids! {
     TargetGroupArn
     /// A database instance's ARN.
     DbInstanceArn
+    /// A DynamoDB table's ARN.
+    TableArn
     /// A secret's ARN.
     SecretArn
     /// A cluster's ARN.

@@ -10,6 +10,8 @@ pub mod error;
 pub mod id;
 pub mod listing;
 pub mod member;
+pub mod network_facts;
+pub mod percent;
 pub mod program;
 pub mod resource;
 pub mod run;

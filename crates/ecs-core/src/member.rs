@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::id::{
     ClusterArn, DbInstanceArn, InternetGatewayId, ListenerArn, ListenerRuleArn, LoadBalancerArn, NatGatewayId, RoleArn,
-    RouteTableId, SecretArn, SecurityGroupId, ServiceArn, SubnetId, TargetGroupArn, TaskDefinitionArn, VpcEndpointId,
-    VpcId,
+    RouteTableId, SecretArn, SecurityGroupId, ServiceArn, SubnetId, TableArn, TargetGroupArn, TaskDefinitionArn,
+    VpcEndpointId, VpcId,
 };
 
 /// A member that one layer writes and others read.
@@ -33,6 +33,9 @@ pub struct Net {
     pub public_subnet_ids: Vec<SubnetId>,
     /// Private subnets, in the order of the zones
     pub private_subnet_ids: Vec<SubnetId>,
+    /// IPv4 ranges of the private subnets, in the order of the zones; none where ecs-net has neither made nor looked at them
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub private_cidrs: Vec<String>,
     /// Subnets for a database, without a way out, in the order of the zones; none where the stack has no such tier
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub database_subnet_ids: Vec<SubnetId>,
@@ -92,6 +95,9 @@ pub struct Iam {
     /// Role with which ECS shifts traffic, when a service's strategy does
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub infrastructure_role_arn: Option<RoleArn>,
+    /// Role with which EventBridge Scheduler runs tasks, when the stack file has schedules
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduler_role_arn: Option<RoleArn>,
     /// Role with which CI deploys
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deploy_role_arn: Option<RoleArn>,
@@ -122,6 +128,23 @@ pub struct Db {
     /// Secret that holds the master password, when RDS keeps it; never its value
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_arn: Option<SecretArn>,
+}
+
+/// The DynamoDB tables: `tables`, written when all of them can be used; `null` when the stack has none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Tables {
+    /// Tables, by the stack file's key
+    pub tables: BTreeMap<String, Table>,
+}
+
+/// One table of the member `tables`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Table {
+    /// Its name
+    pub name: String,
+    /// Its ARN
+    pub arn: TableArn,
 }
 
 /// The load balancer: `alb`.
@@ -180,6 +203,7 @@ impl Member for Net {
             vpc_id: VpcId::planned("unknown"),
             public_subnet_ids: Vec::new(),
             private_subnet_ids: Vec::new(),
+            private_cidrs: Vec::new(),
             database_subnet_ids: Vec::new(),
             internet_gateway_id: None,
             public_route_table_id: None,
@@ -226,6 +250,7 @@ impl Member for Iam {
             execution_role_arn: RoleArn::planned("unknown"),
             task_role_arns: BTreeMap::new(),
             infrastructure_role_arn: None,
+            scheduler_role_arn: None,
             deploy_role_arn: None,
             new: false,
         }
@@ -249,6 +274,16 @@ impl Member for Db {
 
     fn unknown() -> Self {
         Self { instance_arn: None, host: "unknown".to_owned(), port: 0, name: String::new(), secret_arn: None }
+    }
+}
+
+impl Member for Tables {
+    const NAME: &'static str = "tables";
+    const TOOL: &'static str = "ecs-db";
+    const BY_HAND: &'static str = r#"{"tables":{"NAME":{"name":"…","arn":"arn:…"}}}"#;
+
+    fn unknown() -> Self {
+        Self { tables: BTreeMap::new() }
     }
 }
 

@@ -1,12 +1,20 @@
-//! The database layer: DB subnet group, master password, PostgreSQL instance, and the parameters that tell of it.
+//! The database layer: DB subnet group, master password, PostgreSQL instance, DynamoDB tables, and the parameters that
+//! tell of them.
 
 mod difference;
+mod dynamodb;
 mod engine_version;
+mod former_tables;
 mod instance;
 mod password;
 mod rds;
 mod status;
 mod subnet_group;
+mod table;
+mod table_deletion;
+mod table_difference;
+mod table_shape;
+mod tables;
 
 use std::rc::Rc;
 
@@ -15,7 +23,7 @@ use ecs_aws::parameter::{self, Parameters, Wanted as WantedParameter, resolve};
 use ecs_aws::{Api, Session};
 use ecs_core::id::planned;
 use ecs_core::member::{self, Net, Sg};
-use ecs_core::stack::{Parameter, ParameterLayer, PasswordStore};
+use ecs_core::stack::{Parameter, ParameterLayer, PasswordStore, refers_to_table};
 use ecs_core::tool::Tool;
 use ecs_core::{All as _, Error, Result, Run, Stack};
 use futures::join;
@@ -40,7 +48,7 @@ pub struct Db;
 /// Flags that only ecs-db has.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Delete the database without keeping its data in a final snapshot
+    /// Delete the database without keeping its data in a final snapshot, and tables without a backup
     #[arg(long, global = true)]
     skip_final_snapshot: bool,
 }
@@ -48,13 +56,13 @@ pub struct Options {
 impl Tool for Db {
     const NAME: &'static str = "ecs-db";
     const ABOUT: &'static str =
-        "Create or update the PostgreSQL database of an ECS stack, its password and its parameters";
+        "Create or update the PostgreSQL database of an ECS stack, its DynamoDB tables and their parameters";
     const EXAMPLES: &'static str = "  ecs-net --stack prod.toml | ecs-sg | ecs-db > db.json
   ecs-db < db.json
   ecs-db plan --exit-code < db.json
   ecs-db destroy < db.json
   ecs-db destroy --skip-final-snapshot < staging.json";
-    const MEMBERS: &'static [&'static str] = &["db"];
+    const MEMBERS: &'static [&'static str] = &["db", "tables"];
     const STOOD_ON_BY: &'static [&'static str] = &["svc"];
     type Options = Options;
     type Cloud = Session;
@@ -145,6 +153,30 @@ impl Tool for Db {
                     "Resource": "arn:aws:kms:*:*:key/*"
                 },
                 {
+                    "Sid": "ListTables",
+                    "Effect": "Allow",
+                    "Action": "dynamodb:ListTables",
+                    "Resource": "*"
+                },
+                {
+                    "Sid": "Tables",
+                    "Effect": "Allow",
+                    "Action": [
+                        "dynamodb:CreateBackup",
+                        "dynamodb:CreateTable",
+                        "dynamodb:DeleteTable",
+                        "dynamodb:DescribeContinuousBackups",
+                        "dynamodb:DescribeTable",
+                        "dynamodb:DescribeTimeToLive",
+                        "dynamodb:ListTagsOfResource",
+                        "dynamodb:TagResource",
+                        "dynamodb:UpdateContinuousBackups",
+                        "dynamodb:UpdateTable",
+                        "dynamodb:UpdateTimeToLive"
+                    ],
+                    "Resource": "arn:aws:dynamodb:*:*:table/*"
+                },
+                {
                     "Sid": "Parameters",
                     "Effect": "Allow",
                     "Action": [
@@ -169,69 +201,87 @@ impl Tool for Db {
     }
 
     fn schema() -> Value {
-        json!({ "db": member::schema::<member::Db>() })
+        json!({ "db": member::schema::<member::Db>(), "tables": member::schema::<member::Tables>() })
     }
 
     async fn layer(run: &Run<'_>, session: &Session, stack: &Stack, options: &Options) -> Result<()> {
-        if !stack.db.enabled {
-            return run.publish_none::<member::Db>();
-        }
-        let rds = session.api(Client::new);
-        let ssm = session.api(aws_sdk_ssm::Client::new);
-        let sight = Rc::new(Sight::new(stack));
-        let version = Rc::new(EngineVersion::new(stack));
-        let secret = Rc::new(Secret::new(&ssm, stack));
-        let told: Vec<_> = stack.parameters_of(ParameterLayer::Db).filter(|(_, p)| !Secret::is(p.template())).collect();
-        let names = told.iter().map(|(name, parameter)| ((*name).to_owned(), parameter.secure()));
-        let parameters = Parameters::new(run, &ssm, stack, LAYER, names);
-        let (late, early): (Vec<_>, Vec<_>) =
-            told.iter().partition(|(_, parameter)| parameter.template().contains(HOST));
-
-        // None of these needs another: the first round of calls.
-        let (subnet_group, security_group, password, version_chosen, parameters_read) = join!(
-            async {
-                let net = run.input::<Net>().await?;
-                run.expect_lag(net.new);
-                run.ensure(&rds, SubnetGroup::new(run, stack, &net)?).await
-            },
-            async {
-                let sg = run.input::<Sg>().await?;
-                run.expect_lag(sg.new);
-                sg.db_security_group_id.ok_or_else(|| {
-                    Error::usage("the document's member `sg` has no `db_security_group_id`")
-                        .hint("run ecs-sg with the same stack file, or add the database's security group by hand")
-                })
-            },
-            secret.ensure(run, stack, &rds, &sight),
-            choose_version(run, &rds, &version, &sight),
-            parameters.read(),
-        );
-        let (subnet_group, security_group, (), (), ()) =
-            (subnet_group, security_group, password, version_chosen, parameters_read).all()?;
-        let wanted = Wanted::new(stack, &subnet_group.name, security_group);
-        let instance = Instance::new(stack, wanted, (&version, &secret, &sight), run.console(), options);
-        let instance = run.ensure(&rds, instance).await?;
-        if run.destroys() {
-            instance.check_unprotected(stack)?;
-        }
-
-        // Only now: a change of the instance that is refused must not reach the tasks through its parameters.
-        let (live, early) = join!(run.ready(&rds, &instance), parameters.ensure(run, resolved(&early, stack, None)?));
-        let (live, ()) = (live, early).all()?;
-        // An instance that is still being made has no host in a plan either.
-        let host = live.host().map_or_else(|| planned("endpoint", &stack.db.identifier), str::to_owned);
-        parameters.ensure(run, resolved(&late, stack, Some(&host))?).await?;
-        // The tasks read the parameters: nobody may start them before those are there.
-        run.publish(&member::Db {
-            instance_arn: live.arn(),
-            host,
-            port: stack.db.port,
-            name: stack.db.database.clone(),
-            // RDS may still show the secret that it was just told to give up.
-            secret_arn: live.secret().filter(|_| stack.db.password == PasswordStore::SecretsManager),
-        })?;
-        parameter::ensure_former(run, session, &ssm, stack, LAYER).await
+        let (database, tables) =
+            join!(database(run, session, stack, options), tables::layer(run, session, stack, options));
+        (database, tables).all().map(drop)
     }
+}
+
+/// Makes the database.
+async fn database(run: &Run<'_>, session: &Session, stack: &Stack, options: &Options) -> Result<()> {
+    if !stack.db.enabled {
+        return run.publish_none::<member::Db>();
+    }
+    let rds = session.api(Client::new);
+    let ssm = session.api(aws_sdk_ssm::Client::new);
+    let sight = Rc::new(Sight::new(stack));
+    let version = Rc::new(EngineVersion::new(stack));
+    let secret = Rc::new(Secret::new(&ssm, stack));
+    let told: Vec<_> = told(stack).collect();
+    let names = told.iter().map(|(name, parameter)| ((*name).to_owned(), parameter.secure()));
+    let parameters = Parameters::new(run, &ssm, stack, LAYER, names);
+    let (late, early): (Vec<_>, Vec<_>) = told.iter().partition(|(_, parameter)| parameter.template().contains(HOST));
+
+    // None of these needs another: the first round of calls.
+    let (subnet_group, security_group, password, version_chosen, parameters_read) = join!(
+        async {
+            let net = run.input::<Net>().await?;
+            run.expect_lag(net.new);
+            run.ensure(&rds, SubnetGroup::new(run, stack, &net)?).await
+        },
+        async {
+            let sg = run.input::<Sg>().await?;
+            run.expect_lag(sg.new);
+            sg.db_security_group_id.ok_or_else(|| {
+                Error::usage("the document's member `sg` has no `db_security_group_id`")
+                    .hint("run ecs-sg with the same stack file, or add the database's security group by hand")
+            })
+        },
+        secret.ensure(run, stack, &rds, &sight),
+        choose_version(run, &rds, &version, &sight),
+        parameters.read(),
+    );
+    let (subnet_group, security_group, (), (), ()) =
+        (subnet_group, security_group, password, version_chosen, parameters_read).all()?;
+    let wanted = Wanted::new(stack, &subnet_group.name, security_group);
+    let instance = Instance::new(stack, wanted, (&version, &secret, &sight), run.console(), options);
+    let instance = run.ensure(&rds, instance).await?;
+    if run.destroys() {
+        instance.check_unprotected(stack)?;
+    }
+
+    // Only now: a change of the instance that is refused must not reach the tasks through its parameters.
+    let tables = if told.iter().any(|(_, one)| refers_to_table(one.template())) {
+        tables::values(run, stack).await?
+    } else {
+        Vec::new()
+    };
+    let early = resolved(&early, stack, &tables, None)?;
+    let (live, early) = join!(run.ready(&rds, &instance), parameters.ensure(run, early));
+    let (live, ()) = (live, early).all()?;
+    // An instance that is still being made has no host in a plan either.
+    let host = live.host().map_or_else(|| planned("endpoint", &stack.db.identifier), str::to_owned);
+    parameters.ensure(run, resolved(&late, stack, &tables, Some(&host))?).await?;
+    // The tasks read the parameters: nobody may start them before those are there.
+    run.publish(&member::Db {
+        instance_arn: live.arn(),
+        host,
+        port: stack.db.port,
+        name: stack.db.database.clone(),
+        // RDS may still show the secret that it was just told to give up.
+        secret_arn: live.secret().filter(|_| stack.db.password == PasswordStore::SecretsManager),
+    })?;
+    parameter::ensure_former(run, session, &ssm, stack, LAYER).await
+}
+
+/// Returns the parameters that tell of the database, but for the password's.
+fn told(stack: &Stack) -> impl Iterator<Item = (&str, &Parameter)> {
+    let all = stack.parameters_of(ParameterLayer::Db);
+    all.filter(|(_, parameter)| !Secret::is(parameter.template()) && !tables::is_known_early(parameter))
 }
 
 /// Finds out early which version a new instance gets, and says so.
@@ -248,10 +298,16 @@ async fn choose_version(run: &Run<'_>, rds: &Rds, version: &EngineVersion, sight
 }
 
 /// Resolves the values of parameters; a host that is not known yet is in none of them.
-fn resolved(parameters: &[&(&str, &Parameter)], stack: &Stack, host: Option<&str>) -> Result<Vec<WantedParameter>> {
+fn resolved(
+    parameters: &[&(&str, &Parameter)],
+    stack: &Stack,
+    tables: &[(String, String)],
+    host: Option<&str>,
+) -> Result<Vec<WantedParameter>> {
     let port = stack.db.port.to_string();
     let mut values = vec![("db.port", port.as_str()), ("db.name", &stack.db.database), ("db.user", &stack.db.user)];
     values.extend(host.map(|host| ("db.host", host)));
+    values.extend(tables.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let wanted = parameters.iter().map(|(name, parameter)| {
         let value = Zeroizing::new(resolve(parameter.template(), &values)?);
         Ok(WantedParameter { name: (*name).to_owned(), value, secure: parameter.secure() })
@@ -261,6 +317,8 @@ fn resolved(parameters: &[&(&str, &Parameter)], stack: &Stack, host: Option<&str
 
 /// The client of RDS.
 type Rds = Api<Client>;
+/// The client of DynamoDB.
+type DynamoDb = Api<aws_sdk_dynamodb::Client>;
 
 #[cfg(test)]
 mod tests {
@@ -269,7 +327,11 @@ mod tests {
     use super::*;
 
     /// The sources of every call that the layer makes; each names its call as `service:Operation`, which is its action.
-    const SOURCES: [&str; 8] = [
+    const SOURCES: [&str; 12] = [
+        include_str!("dynamodb.rs"),
+        include_str!("former_tables.rs"),
+        include_str!("table.rs"),
+        include_str!("table_deletion.rs"),
         include_str!("engine_version.rs"),
         include_str!("instance.rs"),
         include_str!("password.rs"),
@@ -282,7 +344,7 @@ mod tests {
 
     #[test]
     fn the_policy_allows_exactly_the_calls() {
-        let services = ["ecs:", "rds:", "ssm:", "sts:"];
+        let services = ["dynamodb:", "ecs:", "rds:", "ssm:", "sts:"];
         let is_action = |text: &str| services.iter().any(|service| text.starts_with(service)) && !text.contains(' ');
         let calls: BTreeSet<&str> =
             SOURCES.iter().flat_map(|source| source.split('"')).filter(|text| is_action(text)).collect();
@@ -296,7 +358,7 @@ mod tests {
     #[test]
     fn parameters_are_resolved_as_soon_as_they_can_be() {
         let stack = Stack::default();
-        let all: Vec<_> = stack.parameters_of(ParameterLayer::Db).filter(|(_, p)| !Secret::is(p.template())).collect();
+        let all: Vec<_> = told(&stack).collect();
         let (late, early): (Vec<_>, Vec<_>) =
             all.iter().partition(|(_, parameter)| parameter.template().contains(HOST));
         let text = |wanted: Vec<WantedParameter>| {
@@ -306,9 +368,9 @@ mod tests {
             pairs.collect::<Vec<_>>()
         };
         assert_eq!(
-            text(resolved(&early, &stack, None).expect("known")),
+            text(resolved(&early, &stack, &[], None).expect("known")),
             ["/ecs/backend/DB_NAME=fileanalyzer", "/ecs/backend/DB_PORT=5432", "/ecs/backend/DB_USER=postgres secure"]
         );
-        assert_eq!(text(resolved(&late, &stack, Some("h")).expect("known")), ["/ecs/backend/DB_HOST=h"]);
+        assert_eq!(text(resolved(&late, &stack, &[], Some("h")).expect("known")), ["/ecs/backend/DB_HOST=h"]);
     }
 }

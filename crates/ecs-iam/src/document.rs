@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ecs_core::Change;
+use ecs_core::{Change, percent};
 use serde_json::{Map, Value};
 
 /// What a policy document says, however it is spelt: a line for each action on each resource.
@@ -22,7 +22,7 @@ impl Grants {
     ///
     /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetRolePolicy.html>
     pub fn read(text: &str) -> Self {
-        let decoded = decode(text);
+        let decoded = percent::decode(text);
         match serde_json::from_str(&decoded) {
             Ok(document) => Self::of(&document),
             // Equal to nothing that we write, so it is replaced.
@@ -93,27 +93,6 @@ fn canonical(value: &Value) -> Value {
 /// Writes a string bare, and anything else as JSON.
 fn text_of(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// Decodes `%XX`; what is no such escape stays.
-fn decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let escaped = text.get(at + 1..at + 3).filter(|_| byte == b'%');
-        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(escaped) => {
-                decoded.push(escaped);
-                at += 3;
-            }
-            None => {
-                decoded.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
 }
 
 #[cfg(test)]

@@ -91,6 +91,7 @@ impl Former {
         let described = is_task_role(description)
             || description == stack.iam.execution_role_description
             || name == stack.iam.infrastructure_role
+            || name == stack.iam.scheduler_role
             || name == stack.usual_deploy_role();
         described && !self.kept.contains(name)
     }

@@ -6,6 +6,7 @@ mod document;
 mod former;
 mod oidc_provider;
 mod role;
+mod scheduler_access;
 mod secret_access;
 mod task_access;
 
@@ -139,26 +140,35 @@ impl Tool for Iam {
             }
             run.ensure(&iam, Role::infrastructure(stack)).await.map(Some)
         };
-        let (execution, made, infrastructure, deploy) = join!(
+        let scheduler = async {
+            if stack.schedules.is_empty() {
+                return Ok(None);
+            }
+            run.ensure(&iam, Role::scheduler(stack)).await.map(Some)
+        };
+        let (execution, made, infrastructure, scheduler, deploy) = join!(
             run.ensure(&iam, execution.for_execution(stack)),
             join_all(task_roles.iter().map(|(name, (key, service))| {
                 let role = Role::new(stack, name, &task_role_description(key));
-                run.ensure(&iam, role.for_tasks((key, service)))
+                run.ensure(&iam, role.for_tasks(stack, (key, service)))
             })),
             infrastructure,
+            scheduler,
             deploy(run, &iam, stack),
         );
-        let (execution, made, infrastructure, deploy) = (execution, made.all(), infrastructure, deploy).all()?;
+        let (execution, made, infrastructure, scheduler, deploy) =
+            (execution, made.all(), infrastructure, scheduler, deploy).all()?;
 
         let by_name: BTreeMap<_, _> =
             task_roles.keys().zip(&made).map(|(name, role)| (name.as_str(), &role.arn)).collect();
         let arn = |name: &str| by_name.get(name).copied().unwrap_or(&execution.arn).clone();
         let services = stack.services.iter();
-        let roles = [&execution].into_iter().chain(&made).chain(&infrastructure).chain(&deploy);
+        let roles = [&execution].into_iter().chain(&made).chain(&infrastructure).chain(&scheduler).chain(&deploy);
         run.publish(&member::Iam {
             execution_role_arn: execution.arn.clone(),
             task_role_arns: services.map(|(key, service)| (key.clone(), arn(&service.task_role(key)))).collect(),
             infrastructure_role_arn: infrastructure.as_ref().map(|role| role.arn.clone()),
+            scheduler_role_arn: scheduler.as_ref().map(|role| role.arn.clone()),
             deploy_role_arn: deploy.as_ref().map(|role| role.arn.clone()),
             new: roles.into_iter().any(|role| role.is_new()),
         })?;
@@ -188,7 +198,8 @@ async fn destroy(run: &Run<'_>, iam: &IamApi, stack: &Stack) -> Result<()> {
     let former = Former::new(stack, wanted(stack)).look(iam).await?;
     let mut names = wanted(stack);
     names.extend(former.into_iter().map(|role| role.name));
-    names.extend([stack.iam.infrastructure_role.clone(), stack.usual_deploy_role()]);
+    let usual = [&stack.iam.infrastructure_role, &stack.iam.scheduler_role, &stack.usual_deploy_role()];
+    names.extend(usual.map(String::clone));
     let found = names.iter().map(|name| run.ensure(iam, Role::new(stack, name, "")));
     join_all(found).await.all().map(drop)
 }
@@ -198,6 +209,7 @@ fn wanted(stack: &Stack) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = task_roles(stack).into_keys().collect();
     names.insert(stack.iam.execution_role.clone());
     names.extend(stack.shifts().then(|| stack.iam.infrastructure_role.clone()));
+    names.extend((!stack.schedules.is_empty()).then(|| stack.iam.scheduler_role.clone()));
     names.extend(stack.deploy_role());
     names
 }

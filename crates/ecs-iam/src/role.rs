@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 
 use crate::deploy_access::DeployAccess;
 use crate::document::Grants;
+use crate::scheduler_access::SchedulerAccess;
 use crate::secret_access::SecretAccess;
-use crate::task_access;
+use crate::task_access::TaskAccess;
 use crate::{IamApi, LAYER, oidc_provider};
 
 /// AWS's managed policy for execution roles: pull images, write logs.
@@ -30,6 +31,10 @@ const INFRASTRUCTURE_DESCRIPTION: &str = "Role for ECS itself - allows shifting 
 /// Tag of a task role that has an inline policy, with the policy's name: a run looks for one where there is none any more
 /// in the stack file, and asks IAM nothing of all other task roles.
 const POLICY_TAG: &str = "ecs-pipe:policy";
+/// Description of the role with which EventBridge Scheduler runs tasks.
+const SCHEDULER_DESCRIPTION: &str = "Role for EventBridge Scheduler - allows running scheduled tasks";
+/// Name of that role's inline policy.
+const SCHEDULER_POLICY: &str = "RunScheduledTasks";
 /// Name of the deploy role's inline policy.
 const DEPLOY_POLICY: &str = "Deploy";
 
@@ -66,8 +71,9 @@ struct Inline {
 enum Access {
     Secrets(SecretAccess),
     Deployments(Box<DeployAccess>),
-    /// What a task may do: all that the stack file says, none for nothing
-    Task(Option<Value>),
+    Schedules(Box<SchedulerAccess>),
+    /// What a task may do: all that the stack file says
+    Task(TaskAccess),
 }
 
 impl Access {
@@ -76,7 +82,8 @@ impl Access {
         match self {
             Access::Secrets(access) => access.document(role),
             Access::Deployments(access) => Some(access.document(role)),
-            Access::Task(document) => document.clone(),
+            Access::Schedules(access) => Some(access.document(role)),
+            Access::Task(access) => access.document(role),
         }
     }
 }
@@ -120,8 +127,9 @@ impl Role {
 
     /// Makes it the task role of a service: it may do what the stack file says.
     #[must_use]
-    pub fn for_tasks(self, (key, service): (&str, &Service)) -> Self {
-        let inline = Inline { name: service.service_name(key), access: Access::Task(task_access::document(service)) };
+    pub fn for_tasks(self, stack: &Stack, (key, service): (&str, &Service)) -> Self {
+        let access = Access::Task(TaskAccess::new(stack, service));
+        let inline = Inline { name: service.service_name(key), access };
         Self { inline: Some(inline), ..self }
     }
 
@@ -129,6 +137,14 @@ impl Role {
     pub fn infrastructure(stack: &Stack) -> Self {
         let role = Self::new(stack, &stack.iam.infrastructure_role, INFRASTRUCTURE_DESCRIPTION);
         Self { trust: trust_in("ecs.amazonaws.com"), managed: Some(INFRASTRUCTURE_POLICY), ..role }
+    }
+
+    /// Makes the role with which EventBridge Scheduler runs the stack's scheduled tasks.
+    pub fn scheduler(stack: &Stack) -> Self {
+        let role = Self::new(stack, &stack.iam.scheduler_role, SCHEDULER_DESCRIPTION);
+        let access = Access::Schedules(Box::new(SchedulerAccess::new(stack)));
+        let inline = Inline { name: SCHEDULER_POLICY.to_owned(), access };
+        Self { trust: trust_in("scheduler.amazonaws.com"), inline: Some(inline), ..role }
     }
 
     /// Makes the role with which GitHub's workflows of one subject deploy the stack.
@@ -167,8 +183,8 @@ impl Role {
     /// Returns the tag of a task role that is to have an inline policy.
     fn policy_tag(&self) -> Result<Option<Tag>> {
         let name = self.inline.as_ref().and_then(|inline| match &inline.access {
-            Access::Task(document) => document.as_ref().map(|_| &inline.name),
-            Access::Secrets(_) | Access::Deployments(_) => None,
+            Access::Task(access) => access.is_any().then_some(&inline.name),
+            Access::Secrets(_) | Access::Deployments(_) | Access::Schedules(_) => None,
         });
         let tag = name.map(|name| Tag::builder().key(POLICY_TAG).value(name).build());
         tag.transpose().map_err(|error| Error::other(error.to_string()))
@@ -178,15 +194,15 @@ impl Role {
     fn expected<'r>(&'r self, tags: &'r [Tag]) -> Option<&'r str> {
         let Inline { name, access } = self.inline.as_ref()?;
         match access {
-            Access::Secrets(_) | Access::Deployments(_) => Some(name),
-            Access::Task(document) => remembered(tags).or(document.as_ref().map(|_| name.as_str())),
+            Access::Secrets(_) | Access::Deployments(_) | Access::Schedules(_) => Some(name),
+            Access::Task(access) => remembered(tags).or(access.is_any().then_some(name.as_str())),
         }
     }
 
     /// Says whether managed policies that others attach are reported: what tasks may do is for others to add to.
     fn reports_managed(&self) -> bool {
         let inline = self.inline.as_ref().is_some_and(|inline| match inline.access {
-            Access::Secrets(_) | Access::Deployments(_) => true,
+            Access::Secrets(_) | Access::Deployments(_) | Access::Schedules(_) => true,
             Access::Task(_) => false,
         });
         self.managed.is_some() || inline
@@ -547,7 +563,8 @@ mod tests {
     #[test]
     fn a_task_role_may_do_what_the_file_says_and_others_may_attach_more() {
         let mut service = Service::default();
-        let role = |service: &Service| Role::new(&stack(), "frontendTaskRole", "d").for_tasks(("frontend", service));
+        let role =
+            |service: &Service| Role::new(&stack(), "frontendTaskRole", "d").for_tasks(&stack(), ("frontend", service));
         let live = |role: &Role, inline| Live { arn: ARN.into(), inline, ..role.planned() };
         let bare = role(&service);
         assert_eq!(bare.diff(&live(&bare, None)), []);
@@ -555,7 +572,7 @@ mod tests {
         service.exec = Some(true);
         let exec = role(&service);
         assert_eq!(exec.diff(&live(&exec, None)), [Change::update(INLINE, "", "frontend-service")]);
-        let grants = task_access::document(&service).as_ref().map(Grants::of);
+        let grants = TaskAccess::new(&stack(), &service).document(&ARN.into()).as_ref().map(Grants::of);
         assert_eq!(exec.diff(&live(&exec, grants.clone())), []);
         assert_eq!(bare.diff(&live(&bare, grants.clone())), [Change::update(INLINE, "frontend-service", "")]);
         // IAM is asked for a policy only where there is to be one, or was one.

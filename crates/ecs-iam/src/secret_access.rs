@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ecs_core::Stack;
 use ecs_core::id::RoleArn;
+use ecs_core::stack::{Statement, TableNames};
 use serde_json::{Value, json};
 
 use crate::task_access;
@@ -27,7 +28,8 @@ pub struct SecretAccess {
     /// Whether the secret that RDS keeps is one of them
     database: bool,
     /// What the stack file allows beside
-    statements: Vec<Value>,
+    statements: Vec<Statement>,
+    tables: TableNames,
 }
 
 /// What a document grants, collected.
@@ -47,7 +49,8 @@ impl SecretAccess {
             parameters: BTreeMap::new(),
             foreign: BTreeSet::new(),
             database: false,
-            statements: stack.iam.execution_statements.iter().map(task_access::statement).collect(),
+            statements: stack.iam.execution_statements.clone(),
+            tables: stack.table_names(),
         };
         for source in stack.services.values().flat_map(|service| service.secret_sources()) {
             if source.starts_with("${") {
@@ -87,7 +90,8 @@ impl SecretAccess {
         for arn in &self.foreign {
             collected.allow_foreign(arn);
         }
-        collected.document(&self.statements)
+        let others = self.statements.iter().map(|one| task_access::statement(one, &self.tables, role));
+        collected.document(others)
     }
 }
 
@@ -111,7 +115,7 @@ impl Collected {
         keys.insert(format!("arn:{partition}:kms:{region}:{account}:key/*"));
     }
 
-    fn document(self, others: &[Value]) -> Option<Value> {
+    fn document(self, others: impl Iterator<Item = Value>) -> Option<Value> {
         let reads = [("ssm:GetParameters", self.parameters), ("secretsmanager:GetSecretValue", self.secrets)];
         let reads = reads.into_iter().filter(|(_, resources)| !resources.is_empty());
         let reads =
@@ -124,7 +128,7 @@ impl Collected {
                 "Condition": {"StringEquals": {"kms:ViaService": service}}
             })
         });
-        let statements: Vec<Value> = reads.chain(keys).chain(others.iter().cloned()).collect();
+        let statements: Vec<Value> = reads.chain(keys).chain(others).collect();
         (!statements.is_empty()).then(|| json!({"Version": "2012-10-17", "Statement": statements}))
     }
 }

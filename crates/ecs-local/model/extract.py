@@ -82,7 +82,7 @@ SERVICES = {
     "secretsmanager": [r".*"],
     "dynamodb": [
         r"(Create|Describe|Delete|Update|List)Tables?|DescribeLimits|(Describe|Update)TimeToLive",
-        r"(Describe|Update)ContinuousBackups|TagResource|UntagResource|ListTagsOfResource",
+        r"(Create|Describe|Delete|List)Backups?|(Describe|Update)ContinuousBackups|TagResource|UntagResource|ListTagsOfResource",
         r"(Get|Put|Delete|Update)Item|Query|Scan|Batch(Get|Write)Item|Transact(Get|Write)Items",
     ],
     "acm": [r".*"],

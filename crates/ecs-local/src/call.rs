@@ -8,7 +8,7 @@ use hyper::{HeaderMap, Method, Uri};
 use serde_json::Value;
 use url::form_urlencoded;
 
-use crate::cbor;
+use crate::{cbor, scheduler};
 
 /// How many names of a call are recorded.
 const NAMES: usize = 20;
@@ -63,6 +63,7 @@ const TELLING: &[&str] = &[
     "AlarmName",
     "AlarmNames",
     "TableName",
+    "ResourceArn",
     "CertificateArn",
     "DomainName",
     "serviceName",
@@ -159,6 +160,11 @@ impl Request {
         } else if request.service == "s3" && request.method == Method::GET {
             // Nobody asks S3 for anything but the layers that ECR keeps there.
             "GetObject".clone_into(&mut request.operation);
+        } else if request.service == "scheduler"
+            && let Some(operation) = scheduler::operation(&request.method, request.uri.path())
+        {
+            operation.clone_into(&mut request.operation);
+            request.json = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
         } else {
             request.operation = format!("{} {}", request.method, request.uri.path());
         }

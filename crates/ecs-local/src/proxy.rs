@@ -24,7 +24,8 @@ use crate::upstream::Upstream;
 use crate::weather::broken::{self, Body, Broken};
 use crate::weather::{Go, Harm, Holds, Sky, Weather, When};
 use crate::{
-    acm, application_autoscaling, cloudwatch, ec2, ecr, elasticloadbalancing, iam, logs, model, rds, route53, ssm, sts,
+    acm, application_autoscaling, cloudwatch, dynamodb, ec2, ecr, elasticloadbalancing, iam, logs, model, rds, route53,
+    scheduler, ssm, sts,
 };
 
 /// Control paths, for tests in other languages than Rust.
@@ -47,6 +48,7 @@ pub(crate) struct Proxy {
     pub(crate) rds: rds::State,
     pub(crate) acm: acm::State,
     pub(crate) route53: route53::State,
+    pub(crate) dynamodb: dynamodb::State,
     pub(crate) iam: iam::State,
     /// Held while moto loads: a reset in the middle fails.
     warming: Mutex<()>,
@@ -78,6 +80,7 @@ impl Proxy {
             rds: rds::State::default(),
             acm: acm::State::default(),
             route53: route53::State::default(),
+            dynamodb: dynamodb::State::default(),
             iam: iam::State::default(),
             warming: Mutex::new(()),
             served: AtomicU64::new(0),
@@ -135,6 +138,7 @@ impl Proxy {
         self.rds.clear();
         self.acm.clear();
         self.route53.clear();
+        self.dynamodb.clear();
         self.iam.clear();
         Ok(())
     }
@@ -232,6 +236,7 @@ impl Proxy {
                 ec2::owners_changed(self, request).await;
                 answer
             }
+            "dynamodb" => dynamodb::answer(self, request).await,
             "ec2" => ec2::answer(self, request).await,
             "ecr" => ecr::answer(self, request).await,
             // Whoever asks, and however it is signed.
@@ -245,6 +250,7 @@ impl Proxy {
             "route53" => route53::answer(self, request).await,
             "application-autoscaling" => application_autoscaling::answer(self, request).await,
             "logs" => logs::answer(self, request).await,
+            "scheduler" => scheduler::answer(self, request).await,
             "monitoring" => cloudwatch::answer(self, request).await,
             _ => self.upstream.forward(request).await,
         }

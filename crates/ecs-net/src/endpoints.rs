@@ -1,6 +1,7 @@
 //! The VPC endpoints of a stack, all together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use ecs_core::id::{RouteTableId, SubnetId, VpcEndpointId, VpcId};
 use ecs_core::{All as _, Held, Result, Run, Stack};
@@ -24,6 +25,8 @@ pub struct Endpoints<'l> {
     pub vpc: &'l Held<Vpc>,
     /// Its endpoints
     pub list: &'l vpc_endpoint::List,
+    /// Ids of the stack's own route tables and subnets, wanted or not
+    pub own: Rc<BTreeSet<String>>,
 }
 
 /// The ids of endpoints, by service.
@@ -40,16 +43,16 @@ impl Endpoints<'_> {
         subnets: Vec<SubnetId>,
         groups: &security_group::List,
     ) -> Result<EndpointIds> {
-        let net = &self.stack.net;
-        let gateways = net.gateway_endpoints.iter();
+        let (gateways, interfaces) = (self.stack.gateway_endpoints(), self.stack.interface_endpoints());
+        let gateways = gateways.iter();
         let gateways = gateways.map(|service| self.one(service.name(), Place::Gateway(tables.clone())));
         let interfaces = async {
-            if net.interface_endpoints.is_empty() {
+            if interfaces.is_empty() {
                 return Ok(Vec::new());
             }
             let group = self.run.ensure(self.ec2, SecurityGroup::new(self.stack, self.vpc, groups)).await?;
             let place = || Place::Interface(subnets.clone(), group.id.clone());
-            join_all(net.interface_endpoints.iter().map(|service| self.one(service, place()))).await.all()
+            join_all(interfaces.iter().map(|service| self.one(service, place()))).await.all()
         };
         let (gateways, interfaces) = join!(join_all(gateways), interfaces);
         let (gateways, interfaces) = (gateways.all(), interfaces).all()?;
@@ -57,7 +60,7 @@ impl Endpoints<'_> {
     }
 
     async fn one(&self, service: &str, place: Place) -> Result<(String, VpcEndpointId)> {
-        let endpoint = VpcEndpoint::new(self.stack, self.vpc, service, place, self.list);
+        let endpoint = VpcEndpoint::new(self.stack, self.vpc, service, place, (self.list, &self.own));
         let endpoint = self.run.ensure(self.ec2, endpoint).await?;
         Ok((service.to_owned(), self.run.ready(self.ec2, &endpoint).await?.id))
     }
@@ -77,10 +80,10 @@ impl Endpoints<'_> {
     }
 }
 
-/// Returns the services that the stack file has endpoints of.
-pub fn services(stack: &Stack) -> impl Iterator<Item = &str> {
-    let gateways = stack.net.gateway_endpoints.iter().map(|service| service.name());
-    gateways.chain(stack.net.interface_endpoints.iter().map(String::as_str))
+/// Returns the services that the stack has endpoints of.
+pub fn services(stack: &Stack) -> Vec<String> {
+    let gateways = stack.gateway_endpoints().into_iter().map(|service| service.name().to_owned());
+    gateways.chain(stack.interface_endpoints()).collect()
 }
 
 /// Says whether it is worth a call to look for endpoints that are no longer needed.
@@ -93,7 +96,7 @@ pub async fn may_have_endpoints(
     stack: &Stack,
     (vpc, tables): (&VpcId, &route_table::List),
 ) -> Result<bool> {
-    if !run.applies() || run.prunes() || services(stack).next().is_some() {
+    if !run.applies() || run.prunes() || !services(stack).is_empty() {
         return Ok(true);
     }
     let tables = route_table::tables(ec2, vpc, tables).await?;

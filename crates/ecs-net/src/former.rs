@@ -5,10 +5,10 @@ use std::time::Duration;
 use aws_sdk_ec2::types::{NatGatewayState, Tag};
 use ecs_aws::Answer as _;
 use ecs_core::id::VpcId;
-use ecs_core::{All as _, Change, Health, Identity, Owner, Resource, Result, Run};
+use ecs_core::{All as _, Change, Error, Health, Identity, Owner, Resource, Result, Run, tag};
 use futures::future::join_all;
 
-use crate::{Ec2, ec2, elastic_ip, nat_gateway, network_acl, route_table, security_group, subnet, vpc_endpoint};
+use crate::{Ec2, LAYER, ec2, elastic_ip, nat_gateway, network_acl, route_table, security_group, subnet, vpc_endpoint};
 
 /// The listings that tell what is there.
 #[derive(Debug, Clone)]
@@ -62,13 +62,24 @@ impl Kind {
     }
 }
 
+/// Which names are of before: the stack's own give them, and want them no more.
+#[derive(Debug)]
+pub struct Names {
+    /// Name of the stack
+    pub stack: String,
+    /// What they start with
+    pub starts: Vec<String>,
+    /// Those that are wanted
+    pub wanted: Vec<String>,
+}
+
 /// All of one kind that the stack no longer needs.
 #[derive(Debug)]
 pub struct Former {
     kind: Kind,
     vpc: VpcId,
     vpc_name: String,
-    names: Vec<Identity>,
+    names: Names,
     lists: Lists,
 }
 
@@ -86,8 +97,8 @@ pub struct One {
 }
 
 impl Former {
-    /// Makes the search for what has one of these names.
-    pub fn new(kind: Kind, (vpc, vpc_name): (&VpcId, &str), names: Vec<Identity>, lists: &Lists) -> Self {
+    /// Makes the search for what has such a name.
+    pub fn new(kind: Kind, (vpc, vpc_name): (&VpcId, &str), names: Names, lists: &Lists) -> Self {
         Self { kind, vpc: vpc.clone(), vpc_name: vpc_name.to_owned(), names, lists: lists.clone() }
     }
 
@@ -96,9 +107,6 @@ impl Former {
     /// # Errors
     /// Any refusal by EC2.
     pub async fn ensure(self, run: &Run<'_>, ec2: &Ec2) -> Result<()> {
-        if self.names.is_empty() {
-            return Ok(());
-        }
         let found =
             self.look(ec2).await.map_err(|error| error.doing(format!("reading {} {}", Self::KIND, self.name())))?;
         // What is being deleted is waited for only by who is to delete it.
@@ -107,7 +115,7 @@ impl Former {
     }
 
     async fn look(&self, ec2: &Ec2) -> Result<Vec<One>> {
-        let stack = self.names.first().map(|identity| identity.stack.as_str()).unwrap_or_default();
+        let stack = &self.names.stack;
         let found: Vec<Option<One>> = match self.kind {
             Kind::NetworkAcl => {
                 let all = network_acl::acls(ec2, &self.vpc, &self.lists.acls).await?;
@@ -142,8 +150,8 @@ impl Former {
                 one.collect()
             }
             Kind::SecurityGroup => {
-                let Some(identity) = self.names.first() else { return Ok(Vec::new()) };
-                let all = security_group::groups(ec2, &self.vpc, identity, &self.lists.groups).await?;
+                let identity = Identity::new(stack, LAYER, self.names.starts.concat());
+                let all = security_group::groups(ec2, &self.vpc, &identity, &self.lists.groups).await?;
                 all.iter().map(|group| self.one(group.group_id(), group.tags())).collect()
             }
             Kind::RouteTable => {
@@ -164,9 +172,12 @@ impl Former {
     }
 
     fn one(&self, id: Option<&str>, tags: &[Tag]) -> Option<One> {
-        let identity = self.names.iter().find(|identity| ec2::is(identity, tags))?;
-        let id = id.unwrap_or_default().to_owned();
-        Some(One { id, name: identity.name.clone(), associations: Vec::new(), heir: None, leaving: false })
+        let names = &self.names;
+        let name = tags.iter().find(|tag| tag.key() == Some(tag::NAME))?.value()?.to_owned();
+        let former = names.starts.iter().any(|start| name.starts_with(start)) && !names.wanted.contains(&name);
+        let ours = former && ec2::is(&Identity::new(&names.stack, LAYER, &name), tags);
+        let id = id.filter(|_| ours)?.to_owned();
+        Some(One { id, name, associations: Vec::new(), heir: None, leaving: false })
     }
 
     async fn remove(&self, ec2: &Ec2, one: &One) -> Result<()> {
@@ -209,7 +220,13 @@ impl Former {
             }
             Kind::Subnet => {
                 let deleted = ec2.write.delete_subnet().subnet_id(&one.id).send().await;
-                deleted.answer_if_found("ec2:DeleteSubnet").map(drop)
+                match deleted.answer_if_found("ec2:DeleteSubnet") {
+                    Err(error) if error.kind() == ecs_core::Kind::InUse => {
+                        let users = ec2::interfaces(ec2, "subnet-id", &one.id).await?.join(", ");
+                        Err(Error::new(ecs_core::Kind::Busy, format!("{} in use by {users}", one.name)))
+                    }
+                    deleted => deleted.map(drop),
+                }
             }
         }
     }
@@ -219,9 +236,9 @@ impl Resource for Former {
     type Api = Ec2;
     type Live = Vec<One>;
     const KIND: &'static str = "what else is in VPC";
-    /// As long as a NAT gateway or an endpoint may take to go.
-    const PATIENCE: Duration = Duration::from_secs(10 * 60);
-    const USUAL: &'static str = "1 to 2 min";
+    /// As long as the network interfaces of what was in a subnet may take to go: seen up to 15 min.
+    const PATIENCE: Duration = Duration::from_secs(20 * 60);
+    const USUAL: &'static str = "1 to 5 min";
 
     fn name(&self) -> String {
         self.vpc_name.clone()
@@ -307,7 +324,11 @@ mod tests {
             tables: Rc::default(),
             subnets: Rc::default(),
         };
-        let names = vec![Identity::new("prod", "net", "prod-nat-b")];
+        let names = Names {
+            stack: "prod".to_owned(),
+            starts: vec!["prod-nat-".to_owned()],
+            wanted: vec!["prod-nat-a".to_owned()],
+        };
         Former::new(Kind::NatGateway, (&"vpc-1".into(), "prod-vpc"), names, &lists)
     }
 
@@ -320,6 +341,7 @@ mod tests {
         let found = |tags: &[Tag]| former().one(Some("nat-1"), tags).map(|one| one.name);
         assert_eq!(found(&tags("prod", "prod-nat-b")).as_deref(), Some("prod-nat-b"));
         assert_eq!(found(&tags("prod", "prod-nat-a")), None, "one that is wanted");
+        assert_eq!(found(&tags("prod", "prod-spare")), None, "no name that the stack gives");
         assert_eq!(found(&tags("staging", "prod-nat-b")), None, "another stack's");
         assert_eq!(found(&[]), None);
     }

@@ -1,12 +1,12 @@
-//! The NAT gateways: one in each zone that has one.
+//! The NAT gateways: one in each zone that has one, or one for all zones.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use aws_sdk_ec2::types::{NatGateway as Described, NatGatewayState, ResourceType, Tag};
+use aws_sdk_ec2::types::{AvailabilityMode, NatGateway as Described, NatGatewayState, ResourceType, Tag};
 use ecs_aws::{Answer as _, present};
-use ecs_core::id::{AllocationId, NatGatewayId, SubnetId};
+use ecs_core::id::{AllocationId, NatGatewayId, SubnetId, VpcId};
 use ecs_core::{Change, Error, Health, Held, Identity, Kind, Listing, Owner, Resource, Result, Stack, tag};
 
 use crate::vpc::Vpc;
@@ -38,11 +38,26 @@ pub fn identity(stack: &Stack, zone: &str) -> Identity {
     Identity::new(&stack.name, LAYER, format!("{}-nat-{zone}", stack.name))
 }
 
-/// A public NAT gateway with an elastic IP.
+/// Returns the identity of the NAT gateway that is for all zones.
+pub fn regional_identity(stack: &Stack) -> Identity {
+    identity(stack, "regional")
+}
+
+/// Where a NAT gateway is.
+#[derive(Debug)]
+enum Place {
+    /// In a subnet of one zone
+    Subnet(SubnetId),
+    /// In a VPC. AWS extends it to each zone in which the VPC has network interfaces, gives it the addresses that it needs,
+    /// and takes it back from zones that have none: <https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateways-regional.html>
+    Vpc(VpcId),
+}
+
+/// A public NAT gateway: one with an elastic IP, or a regional one.
 #[derive(Debug)]
 pub struct NatGateway {
     identity: Identity,
-    subnet: SubnetId,
+    place: Place,
     /// Addresses of its name: the first one is for it
     addresses: Vec<AllocationId>,
     /// Those of them that were released
@@ -61,7 +76,8 @@ pub struct NatGateway {
 pub struct Live {
     /// Its id
     pub id: NatGatewayId,
-    subnet: SubnetId,
+    /// Its subnet, or for a regional one its VPC
+    place: String,
     address: Option<AllocationId>,
     state: NatGatewayState,
     failure: String,
@@ -70,17 +86,27 @@ pub struct Live {
 
 impl NatGateway {
     /// Makes the NAT gateway of a zone, in that zone's public subnet.
-    pub fn new(
+    pub fn zonal(
         stack: &Stack,
         zone: &str,
         subnet: &SubnetId,
         address: &elastic_ip::Live,
-        (list, destroys): (&List, bool),
+        listed: (&List, bool),
     ) -> Self {
+        let addresses = [&address.id].into_iter().chain(&address.namesakes).cloned().collect();
+        Self { addresses, ..Self::new(identity(stack, zone), Place::Subnet(subnet.clone()), listed) }
+    }
+
+    /// Makes the NAT gateway for all zones of a VPC.
+    pub fn regional(stack: &Stack, vpc: &VpcId, listed: (&List, bool)) -> Self {
+        Self::new(regional_identity(stack), Place::Vpc(vpc.clone()), listed)
+    }
+
+    fn new(identity: Identity, place: Place, (list, destroys): (&List, bool)) -> Self {
         Self {
-            identity: identity(stack, zone),
-            subnet: subnet.clone(),
-            addresses: [&address.id].into_iter().chain(&address.namesakes).cloned().collect(),
+            identity,
+            place,
+            addresses: Vec::new(),
             released: RefCell::default(),
             list: Rc::clone(list),
             dying: RefCell::default(),
@@ -93,7 +119,7 @@ impl NatGateway {
         let code = gateway.failure_code().unwrap_or("no FailureCode");
         Live {
             id: gateway.nat_gateway_id().unwrap_or_default().into(),
-            subnet: gateway.subnet_id().unwrap_or_default().into(),
+            place: gateway.subnet_id().or(gateway.vpc_id()).unwrap_or_default().to_owned(),
             address: gateway.nat_gateway_addresses().iter().find_map(|address| address.allocation_id()).map(Into::into),
             state: gateway.state().cloned().unwrap_or(NatGatewayState::Pending),
             failure: format!("{code}: {}", gateway.failure_message().unwrap_or("AWS gives no reason")),
@@ -103,6 +129,13 @@ impl NatGateway {
 }
 
 impl NatGateway {
+    fn place(&self) -> String {
+        match &self.place {
+            Place::Subnet(id) => id.to_string(),
+            Place::Vpc(id) => id.to_string(),
+        }
+    }
+
     fn surplus(&self, live: &Live) -> Vec<AllocationId> {
         let (Some(used), released) = (&live.address, self.released.borrow()) else { return Vec::new() };
         let unused = self.addresses.iter().filter(|id| *id != used && !released.contains(id));
@@ -130,7 +163,7 @@ impl Resource for NatGateway {
     fn planned(&self) -> Live {
         Live {
             id: NatGatewayId::planned(&self.identity.name),
-            subnet: self.subnet.clone(),
+            place: self.place(),
             address: self.addresses.first().cloned(),
             state: NatGatewayState::Available,
             failure: String::new(),
@@ -167,10 +200,14 @@ impl Resource for NatGateway {
         }
         // The token does not say which address: of two runs with an address each, the second is refused.
         let before = self.dead.get().to_string();
-        let parts = [self.subnet.as_str(), &before, &ec2::minutes()?];
+        let (place, minutes) = (self.place(), ec2::minutes()?);
+        let parts = [place.as_str(), &before, &minutes];
         let call = ec2.write.create_nat_gateway().client_token(self.identity.token(&parts));
-        let call =
-            call.subnet_id(self.subnet.as_str()).set_allocation_id(self.addresses.first().map(ToString::to_string));
+        let call = match &self.place {
+            Place::Subnet(id) => call.subnet_id(id.as_str()),
+            Place::Vpc(id) => call.vpc_id(id.as_str()).availability_mode(AvailabilityMode::Regional),
+        };
+        let call = call.set_allocation_id(self.addresses.first().map(ToString::to_string));
         let call = call.tag_specifications(ec2::tags(&self.identity, ResourceType::Natgateway));
         let reply = call.send().await.answer("ec2:CreateNatGateway").map_err(|error| match error.code() {
             Some("IdempotentParameterMismatch") => error.with_kind(Kind::AlreadyExists),
@@ -181,7 +218,11 @@ impl Resource for NatGateway {
     }
 
     fn diff(&self, live: &Live) -> Vec<Change> {
-        let change = Change::of("subnet", &live.subnet, &self.subnet);
+        let field = match &self.place {
+            Place::Subnet(_) => "subnet",
+            Place::Vpc(_) => "VPC",
+        };
+        let change = Change::of(field, &live.place, &self.place());
         let hint = "a NAT gateway stays in its subnet: run `ecs-net destroy` first";
         let surplus = self.surplus(live).into_iter().map(|id| Change::update("surplus elastic IP", id.as_str(), ""));
         change.map(|change| change.refused(hint)).into_iter().chain(surplus).collect()

@@ -18,6 +18,8 @@ pub fn policy() -> Value {
                 "Effect": "Allow",
                 "Action": [
                     "ec2:DescribeAddresses",
+                    "ec2:DescribeAvailabilityZones",
+                    "ec2:DescribeFlowLogs",
                     "ec2:DescribeInternetGateways",
                     "ec2:DescribeNetworkAcls",
                     "ec2:DescribeNetworkInterfaces",
@@ -39,6 +41,7 @@ pub fn policy() -> Value {
                     "ec2:AssociateRouteTable",
                     "ec2:AttachInternetGateway",
                     "ec2:AuthorizeSecurityGroupIngress",
+                    "ec2:CreateFlowLogs",
                     "ec2:CreateInternetGateway",
                     "ec2:CreateNatGateway",
                     "ec2:CreateNetworkAcl",
@@ -50,6 +53,7 @@ pub fn policy() -> Value {
                     "ec2:CreateTags",
                     "ec2:CreateVpc",
                     "ec2:CreateVpcEndpoint",
+                    "ec2:DeleteFlowLogs",
                     "ec2:DeleteInternetGateway",
                     "ec2:DeleteNatGateway",
                     "ec2:DeleteNetworkAcl",
@@ -73,6 +77,43 @@ pub fn policy() -> Value {
                     "route53:AssociateVPCWithHostedZone"
                 ],
                 "Resource": "*"
+            },
+            {
+                "Sid": "FlowLogs",
+                "Effect": "Allow",
+                "Action": [
+                    "logs:CreateLogGroup",
+                    "logs:DeleteLogGroup",
+                    "logs:DescribeLogGroups",
+                    "logs:ListTagsForResource",
+                    "logs:PutRetentionPolicy",
+                    "logs:TagResource"
+                ],
+                "Resource": "*"
+            },
+            {
+                "Sid": "FlowLogRole",
+                "Effect": "Allow",
+                "Action": [
+                    "iam:CreateRole",
+                    "iam:DeleteRole",
+                    "iam:DeleteRolePolicy",
+                    "iam:GetRole",
+                    "iam:GetRolePolicy",
+                    "iam:PutRolePolicy",
+                    "iam:TagRole",
+                    "iam:UpdateAssumeRolePolicy"
+                ],
+                "Resource": "arn:aws:iam::*:role/*"
+            },
+            {
+                "Sid": "PassFlowLogRole",
+                "Effect": "Allow",
+                "Action": "iam:PassRole",
+                "Resource": "arn:aws:iam::*:role/*",
+                "Condition": {
+                    "StringEquals": { "iam:PassedToService": "vpc-flow-logs.amazonaws.com" }
+                }
             }
         ]
     })

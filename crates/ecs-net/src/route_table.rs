@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use aws_sdk_ec2::types::{ResourceType, RouteTable as Described, Tag};
+use aws_sdk_ec2::types::{ResourceType, Route as DescribedRoute, RouteTable as Described, Tag};
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::{InternetGatewayId, NatGatewayId, RouteTableId, SubnetId, VpcId};
 use ecs_core::stack::Tier;
@@ -269,11 +269,14 @@ async fn default_route(ec2: &Ec2, table: &Live) -> Result<Option<String>> {
     let table = tables.iter().find(|other| other.route_table_id() == Some(table.id.as_str()));
     let route =
         table.and_then(|table| table.routes().iter().find(|to| to.destination_cidr_block() == Some(EVERYWHERE)));
-    Ok(route.map(|route| {
-        let target = route.nat_gateway_id().or(route.gateway_id()).or(route.network_interface_id());
-        let target = target.or(route.transit_gateway_id()).or(route.vpc_peering_connection_id());
-        target.unwrap_or("something else").to_owned()
-    }))
+    Ok(route.map(target))
+}
+
+/// Returns what a route leads to.
+pub fn target(route: &DescribedRoute) -> String {
+    let target = route.nat_gateway_id().or(route.gateway_id()).or(route.network_interface_id());
+    let target = target.or(route.transit_gateway_id()).or(route.vpc_peering_connection_id());
+    target.unwrap_or("something else").to_owned()
 }
 
 async fn delete_default_route(ec2: &Ec2, table: &Live) -> Result<()> {

@@ -7,7 +7,8 @@ use aws_sdk_ec2::types::{ResourceType, Subnet as Described, Tag};
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::{SubnetId, VpcId};
 use ecs_core::stack::SubnetPlan;
-use ecs_core::{Change, Held, Identity, Listing, Owner, Resource, Result, Stack};
+use ecs_core::{Change, Held, Identity, Listing, Owner, Resource, Result, Stack, tag};
+use ipnet::Ipv4Net;
 
 use crate::vpc::Vpc;
 use crate::{Ec2, LAYER, ec2};
@@ -32,6 +33,59 @@ pub async fn subnets(ec2: &Ec2, vpc: &VpcId, list: &List) -> Result<Rc<Vec<Descr
     .await
 }
 
+/// Fits computed ranges to the subnets that there are.
+///
+/// A subnet keeps the range that it has, in whatever order the zones now stand; a new one whose range another subnet of
+/// the stack has gets the next block that is free.
+///
+/// # Errors
+/// Any refusal by EC2.
+pub async fn fitted(
+    ec2: &Ec2,
+    stack: &Stack,
+    (vpc, list): (&Held<Vpc>, &List),
+    plans: &[SubnetPlan],
+) -> Result<Vec<SubnetPlan>> {
+    if vpc.is_new() || vpc.id.is_planned() {
+        return Ok(plans.to_vec());
+    }
+    let subnets = subnets(ec2, &vpc.id, list).await?;
+    Ok(fit(stack, plans, &subnets))
+}
+
+fn fit(stack: &Stack, plans: &[SubnetPlan], subnets: &[Described]) -> Vec<SubnetPlan> {
+    let ours: Vec<(String, Ipv4Net)> = subnets
+        .iter()
+        .filter(|subnet| ec2::owner(&Identity::new(&stack.name, LAYER, ""), subnet.tags()) == Owner::Ours)
+        .filter_map(|subnet| {
+            let name = subnet.tags().iter().find(|tag| tag.key() == Some(tag::NAME))?.value()?;
+            Some((name.to_owned(), subnet.cidr_block()?.parse().ok()?))
+        })
+        .collect();
+    let computed = |plan: &SubnetPlan| plan.cidr.is_some() && stack.net.given_cidrs(plan.tier).is_none();
+    let live = |plan: &SubnetPlan| ours.iter().find(|(name, _)| *name == plan.name).map(|(_, range)| *range);
+    let overlaps =
+        |one: Ipv4Net, others: &[Ipv4Net]| others.iter().any(|other| other.contains(&one) || one.contains(other));
+    let mut taken: Vec<Ipv4Net> = ours.iter().map(|(_, range)| *range).collect();
+    taken.extend(plans.iter().filter(|plan| !computed(plan)).filter_map(|plan| plan.cidr));
+    let mut wanted: Vec<Ipv4Net> = plans.iter().filter_map(|plan| plan.cidr).collect();
+    let mut fitted = plans.to_vec();
+    for plan in fitted.iter_mut().filter(|plan| computed(plan)) {
+        if let Some(range) = live(plan) {
+            plan.cidr = Some(range);
+            continue;
+        }
+        if plan.cidr.is_some_and(|range| overlaps(range, &taken)) {
+            let free = |block: &Ipv4Net| !overlaps(*block, &taken) && !overlaps(*block, &wanted);
+            // Without a free block EC2 says what is in the way.
+            plan.cidr = stack.net.blocks().into_iter().find(free).or(plan.cidr);
+        }
+        taken.extend(plan.cidr);
+        wanted.extend(plan.cidr);
+    }
+    fitted
+}
+
 /// A subnet with one IPv4 range in one zone.
 #[derive(Debug)]
 pub struct Subnet {
@@ -47,8 +101,9 @@ pub struct Subnet {
 pub struct Live {
     /// Its id
     pub id: SubnetId,
+    /// Its IPv4 range
+    pub cidr: String,
     zone: String,
-    cidr: String,
     tags: Vec<Tag>,
 }
 
@@ -143,5 +198,49 @@ impl Resource for Subnet {
 
     fn forget(&self) {
         self.list.forget();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ecs_core::stack::Zones;
+
+    use super::*;
+
+    fn plans(stack: &Stack, subnets: &[Described]) -> Vec<String> {
+        let line =
+            |plan: &SubnetPlan| format!("{} {}", plan.name, plan.cidr.map(|c| c.to_string()).unwrap_or_default());
+        fit(stack, &stack.subnets("us-east-1"), subnets).iter().map(line).collect()
+    }
+
+    fn subnet(stack: &str, name: &str, range: &str) -> Described {
+        let tags = Identity::new(stack, LAYER, name).tags(|key, value| Tag::builder().key(key).value(value).build());
+        Described::builder().cidr_block(range).set_tags(Some(tags)).build()
+    }
+
+    #[test]
+    fn a_subnet_keeps_its_range_and_a_new_one_takes_a_free_one() {
+        let mut stack = Stack { name: "prod".to_owned(), ..Stack::default() };
+        stack.net.zones = Zones::Named(vec!["b".to_owned(), "c".to_owned()]);
+        let live = [
+            subnet("prod", "prod-public-us-east-1a", "10.0.1.0/24"),
+            subnet("prod", "prod-public-us-east-1b", "10.0.2.0/24"),
+            subnet("prod", "prod-private-us-east-1a", "10.0.3.0/24"),
+            subnet("prod", "prod-private-us-east-1b", "10.0.4.0/24"),
+        ];
+        assert_eq!(
+            plans(&stack, &live),
+            [
+                "prod-public-us-east-1b 10.0.2.0/24",
+                "prod-public-us-east-1c 10.0.5.0/24",
+                "prod-private-us-east-1b 10.0.4.0/24",
+                "prod-private-us-east-1c 10.0.6.0/24",
+            ]
+        );
+        // What is not the stack's is in the way, and said so.
+        assert_eq!(plans(&stack, &[subnet("other", "x", "10.0.2.0/24")])[1], "prod-public-us-east-1c 10.0.2.0/24");
+        // Ranges that the file gives are what it says.
+        stack.net.public_cidrs = Some(vec!["10.0.64.0/20".parse().expect("a"), "10.0.80.0/20".parse().expect("b")]);
+        assert_eq!(plans(&stack, &live)[0], "prod-public-us-east-1b 10.0.64.0/20");
     }
 }

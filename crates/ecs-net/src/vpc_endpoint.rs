@@ -92,6 +92,8 @@ pub struct VpcEndpoint {
     service: String,
     place: Place,
     list: List,
+    /// Ids of the stack's own route tables and subnets, wanted or not
+    own: Rc<BTreeSet<String>>,
     /// Endpoints of that name that have failed, and are to go before another one comes
     failed: RefCell<Vec<String>>,
     /// Whether a failed one counts: one that this run made is an error, one that a destroy finds is to go
@@ -113,11 +115,23 @@ pub struct Live {
 }
 
 impl VpcEndpoint {
-    /// Makes the endpoint of a service.
-    pub fn new(stack: &Stack, vpc: &Held<Vpc>, service: &str, place: Place, list: &List) -> Self {
+    /// Makes the endpoint of a service; `own` are the ids of the stack's route tables and subnets, wanted or not.
+    pub fn new(
+        stack: &Stack,
+        vpc: &Held<Vpc>,
+        service: &str,
+        place: Place,
+        (list, own): (&List, &Rc<BTreeSet<String>>),
+    ) -> Self {
         let region = stack.region.as_deref().unwrap_or_default();
         let wanted = Self::named(identity(stack, service), vpc, list);
-        Self { service: endpoint_service(service, region), place, failed_counts: Cell::new(false), ..wanted }
+        Self {
+            service: endpoint_service(service, region),
+            place,
+            own: Rc::clone(own),
+            failed_counts: Cell::new(false),
+            ..wanted
+        }
     }
 
     /// Makes an endpoint that a destroy knows the name of.
@@ -128,6 +142,7 @@ impl VpcEndpoint {
             service: String::new(),
             place: Place::Anywhere,
             list: Rc::clone(list),
+            own: Rc::default(),
             failed: RefCell::default(),
             failed_counts: Cell::new(true),
         }
@@ -274,7 +289,10 @@ impl Resource for VpcEndpoint {
         let mut changes = Vec::new();
         for (field, wanted, present) in self.members(live) {
             changes.extend(wanted.difference(present).map(|id| Change::update(field, "", id)));
-            changes.extend(present.difference(&wanted).map(|id| Change::foreign(field, id)));
+            changes.extend(present.difference(&wanted).map(|id| {
+                // Of a zone or a tier that the stack no longer has.
+                if self.own.contains(id) { Change::former(field, id) } else { Change::foreign(field, id) }
+            }));
         }
         if matches!(self.place, Place::Interface(..)) {
             let word = |on: bool| if on { "on" } else { "off" };
@@ -346,6 +364,7 @@ mod tests {
             service: "com.amazonaws.us-east-1.s3".to_owned(),
             place,
             list: Rc::default(),
+            own: Rc::new(BTreeSet::from(["rtb-old".to_owned()])),
             failed: RefCell::default(),
             failed_counts: Cell::new(false),
         }

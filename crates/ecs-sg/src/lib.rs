@@ -59,8 +59,12 @@ impl Tool for Sg {
                     "Effect": "Allow",
                     "Action": [
                         "ec2:DescribeNetworkInterfaces",
+                        "ec2:DescribeRouteTables",
                         "ec2:DescribeSecurityGroups",
                         "ec2:DescribeSubnets",
+                        "ec2:DescribeVpcAttribute",
+                        "ec2:DescribeVpcEndpoints",
+                        "ec2:DescribeVpcs",
                         "sts:GetCallerIdentity"
                     ],
                     "Resource": "*"
@@ -97,13 +101,9 @@ impl Tool for Sg {
         if run.destroys() {
             return destroy(run, &ec2, stack, &net, &list).await;
         }
-        // What this stack's ecs-net made needs no second look: it put the subnets into this VPC, in two zones or more.
-        let private = if net.stack.as_ref() == Some(&stack.name) {
-            let [_, private, _] = stack.net.cidrs();
-            private.iter().map(ToString::to_string).collect()
-        } else {
-            network::check(&ec2, &net).await?
-        };
+        // What this stack's ecs-net made needs no second look: it made the subnets in this VPC, with their routes.
+        let ours = net.stack.as_ref() == Some(&stack.name) && !net.private_cidrs.is_empty();
+        let private = if ours { net.private_cidrs.clone() } else { network::check(&ec2, &net, stack).await? };
 
         // All groups first, then the rules that refer to them: so a cycle of references cannot block the way up.
         let (alb, tasks, db) = join!(

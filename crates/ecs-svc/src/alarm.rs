@@ -1,4 +1,4 @@
-//! The CloudWatch alarms that roll a service's deployment back.
+//! The CloudWatch alarms on a service: those that roll its deployment back, and those that tell people.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use aws_sdk_cloudwatch::types::{
 };
 use ecs_aws::Answer as _;
 use ecs_core::id::{LoadBalancerArn, TargetGroupArn};
-use ecs_core::stack::{Alarms as Config, Service};
+use ecs_core::stack::{Alarms as Config, Service, ServiceAlarms};
 use ecs_core::{All as _, Change, Error, Identity, Listing, Owner, Resource, Result, Stack};
 use futures::future::join_all;
 
@@ -19,29 +19,60 @@ use crate::{CloudWatch, LAYER};
 const NAMES: usize = 100;
 /// Where Elastic Load Balancing puts its metrics:
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html>
-const NAMESPACE: &str = "AWS/ApplicationELB";
-/// Seconds that one data point is about: the load balancer reports once a minute.
+const LOAD_BALANCING: &str = "AWS/ApplicationELB";
+/// Where ECS puts the utilisation of services:
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/available-metrics.html>
+const ECS: &str = "AWS/ECS";
+/// Seconds that one data point is about: the load balancer and ECS report once a minute.
 const PERIOD: i32 = 60;
-/// Without requests there are no 5xx answers to report, and without targets no unhealthy ones: both are well.
-const MISSING: &str = "notBreaching";
 
-/// What an alarm watches.
+/// What differs, as [`Change::field`].
+const ACTION: &str = "alarm action";
+const OK_ACTION: &str = "OK action";
+
+/// What an alarm watches, and for whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Watched {
-    /// 5xx answers of the targets, in a minute
+    /// 5xx answers of the targets, in a minute, during a deployment
     Errors,
-    /// Targets that fail their health checks
+    /// Targets that fail their health checks, during a deployment
     UnhealthyHosts,
+    /// CPU utilisation, for people
+    Cpu,
+    /// Memory utilisation, for people
+    Memory,
+    /// 5xx answers of the targets, in a minute, for people
+    ErrorsForPeople,
+    /// Targets that fail their health checks, for people
+    UnhealthyHostsForPeople,
 }
 
 impl Watched {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Errors, Self::UnhealthyHosts];
+    pub const ALL: [Self; 6] = [
+        Self::Errors,
+        Self::UnhealthyHosts,
+        Self::Cpu,
+        Self::Memory,
+        Self::ErrorsForPeople,
+        Self::UnhealthyHostsForPeople,
+    ];
 
-    /// Returns those that the stack file asks for, with the number that is too much.
+    /// Returns those that the stack file asks for to roll a deployment back, with the number that is too much.
     pub fn wanted(config: &Config) -> impl Iterator<Item = (Self, u32)> {
-        let limits = [config.errors_5xx, config.unhealthy_hosts];
-        Self::ALL.into_iter().zip(limits).filter(|(_, limit)| *limit > 0)
+        let limits = [(Self::Errors, config.errors_5xx), (Self::UnhealthyHosts, config.unhealthy_hosts)];
+        limits.into_iter().filter(|(_, limit)| *limit > 0)
+    }
+
+    /// Returns those that the stack file asks for to tell people, with the number that is too much.
+    pub fn for_people(config: &ServiceAlarms) -> impl Iterator<Item = (Self, u32)> {
+        let limits = [
+            (Self::Cpu, config.cpu),
+            (Self::Memory, config.memory),
+            (Self::ErrorsForPeople, config.errors_5xx),
+            (Self::UnhealthyHostsForPeople, config.unhealthy_hosts),
+        ];
+        limits.into_iter().filter_map(|(watched, limit)| Some((watched, limit?)))
     }
 
     /// Returns the name of its alarm.
@@ -49,21 +80,56 @@ impl Watched {
         match self {
             Self::Errors => format!("{service}-5xx"),
             Self::UnhealthyHosts => format!("{service}-unhealthy-hosts"),
+            Self::Cpu => format!("{service}-cpu-high"),
+            Self::Memory => format!("{service}-memory-high"),
+            Self::ErrorsForPeople => format!("{service}-5xx-high"),
+            Self::UnhealthyHostsForPeople => format!("{service}-unhealthy-hosts-high"),
         }
+    }
+
+    /// Says whether somebody is to be told, and no deployment rolled back.
+    fn is_for_people(self) -> bool {
+        match self {
+            Self::Errors | Self::UnhealthyHosts => false,
+            Self::Cpu | Self::Memory | Self::ErrorsForPeople | Self::UnhealthyHostsForPeople => true,
+        }
+    }
+
+    /// Says whether it is a metric of the load balancer's, and not of ECS's.
+    fn is_load_balancing(self) -> bool {
+        match self {
+            Self::Errors | Self::UnhealthyHosts | Self::ErrorsForPeople | Self::UnhealthyHostsForPeople => true,
+            Self::Cpu | Self::Memory => false,
+        }
+    }
+
+    fn namespace(self) -> &'static str {
+        if self.is_load_balancing() { LOAD_BALANCING } else { ECS }
     }
 
     fn metric(self) -> &'static str {
         match self {
-            Self::Errors => "HTTPCode_Target_5XX_Count",
-            Self::UnhealthyHosts => "UnHealthyHostCount",
+            Self::Errors | Self::ErrorsForPeople => "HTTPCode_Target_5XX_Count",
+            Self::UnhealthyHosts | Self::UnhealthyHostsForPeople => "UnHealthyHostCount",
+            Self::Cpu => "CPUUtilization",
+            Self::Memory => "MemoryUtilization",
         }
     }
 
     fn statistic(self) -> Statistic {
         match self {
-            Self::Errors => Statistic::Sum,
-            Self::UnhealthyHosts => Statistic::Maximum,
+            Self::Errors | Self::ErrorsForPeople => Statistic::Sum,
+            Self::UnhealthyHosts | Self::UnhealthyHostsForPeople => Statistic::Maximum,
+            Self::Cpu | Self::Memory => Statistic::Average,
         }
+    }
+
+    /// Returns how data points that are missing count.
+    ///
+    /// Without requests there are no 5xx answers to report, and without targets no unhealthy ones: both are well. Of a
+    /// service without tasks nobody knows how busy it is: "missing", CloudWatch's own default.
+    fn missing(self) -> &'static str {
+        if self.is_load_balancing() { "notBreaching" } else { "missing" }
     }
 
     /// Returns the expression over the metrics of both target groups.
@@ -74,8 +140,8 @@ impl Watched {
     /// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html>).
     fn expression(self) -> &'static str {
         match self {
-            Self::Errors => "SUM([m1, m2])",
-            Self::UnhealthyHosts => "MAX([m1, m2])",
+            Self::Errors | Self::ErrorsForPeople => "SUM([m1, m2])",
+            Self::UnhealthyHosts | Self::UnhealthyHostsForPeople | Self::Cpu | Self::Memory => "MAX([m1, m2])",
         }
     }
 }
@@ -103,8 +169,10 @@ impl Alarms {
 
     /// Returns what is watched of a service that the file does not ask for.
     pub async fn surplus(&self, api: &CloudWatch, service: &Service, name: &str) -> Result<Vec<Watched>> {
-        let config = service.alarms();
-        let wanted: Vec<Watched> = config.iter().flat_map(Watched::wanted).map(|(watched, _)| watched).collect();
+        let config = service.rollback_alarms();
+        let wanted = config.iter().flat_map(Watched::wanted);
+        let wanted: Vec<Watched> =
+            wanted.chain(service.alarms.iter().flat_map(Watched::for_people)).map(|(watched, _)| watched).collect();
         let mut surplus = Vec::new();
         for watched in Watched::ALL.into_iter().filter(|watched| !wanted.contains(watched)) {
             if self.find(api, &watched.alarm(name)).await?.is_some() {
@@ -145,6 +213,10 @@ pub struct Alarm {
     balancer: String,
     /// What the target groups are called in a metric: one, or the two between which ECS shifts
     groups: Vec<String>,
+    cluster: String,
+    service: String,
+    /// ARN of the SNS topic that is told; none for nobody
+    topic: Option<String>,
     list: Rc<Alarms>,
 }
 
@@ -156,7 +228,7 @@ pub struct Live {
 }
 
 impl Alarm {
-    /// Makes an alarm of a service on its target groups.
+    /// Makes an alarm of a service, on its target groups or on its tasks.
     ///
     /// # Errors
     /// When nobody says of which load balancer.
@@ -167,9 +239,13 @@ impl Alarm {
         (balancer, groups): (Option<&LoadBalancerArn>, Vec<&TargetGroupArn>),
         list: &Rc<Alarms>,
     ) -> Result<Self> {
-        let Some(balancer) = balancer else {
-            return Err(Error::usage("the document's member `alb` has no load_balancer_arn")
-                .hint("the deployment's alarms watch the answers behind that load balancer"));
+        let balancer = match balancer {
+            Some(balancer) => load_balancer(balancer.as_str()),
+            None if !watched.is_load_balancing() => String::new(),
+            None => {
+                return Err(Error::usage("the document's member `alb` has no load_balancer_arn")
+                    .hint("the alarms watch the answers behind that load balancer"));
+            }
         };
         let mut groups: Vec<String> = groups.into_iter().map(|group| target_group(group.as_str())).collect();
         // Which of the two serves changes from deployment to deployment.
@@ -177,7 +253,13 @@ impl Alarm {
         groups.dedup();
         let alarm = Self::sought(stack, service, watched, list);
         let periods = i32::try_from(periods).unwrap_or(i32::MAX);
-        Ok(Self { limit: f64::from(limit), periods, balancer: load_balancer(balancer.as_str()), groups, ..alarm })
+        Ok(Self { limit: f64::from(limit), periods, balancer, groups, ..alarm })
+    }
+
+    /// Lets it tell an SNS topic.
+    #[must_use]
+    pub fn telling(self, topic: Option<&String>) -> Self {
+        Self { topic: topic.cloned(), ..self }
     }
 
     /// Makes one that is only looked for.
@@ -189,22 +271,28 @@ impl Alarm {
             periods: 0,
             balancer: String::new(),
             groups: Vec::new(),
+            cluster: stack.cluster_name(),
+            service: service.to_owned(),
+            topic: None,
             list: Rc::clone(list),
         }
     }
 
     fn dimensions(&self, group: &str) -> Vec<Dimension> {
         let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
+        if !self.watched.is_load_balancing() {
+            return vec![dimension("ClusterName", &self.cluster), dimension("ServiceName", &self.service)];
+        }
         vec![dimension("TargetGroup", group), dimension("LoadBalancer", &self.balancer)]
     }
 
     /// Returns the metrics of both target groups and the expression over them; none for a single one.
     fn queries(&self) -> Option<Vec<MetricDataQuery>> {
-        if self.groups.len() < 2 {
+        if self.groups.len() < 2 || !self.watched.is_load_balancing() {
             return None;
         }
         let metrics = self.groups.iter().enumerate().map(|(index, group)| {
-            let metric = Metric::builder().namespace(NAMESPACE).metric_name(self.watched.metric());
+            let metric = Metric::builder().namespace(self.watched.namespace()).metric_name(self.watched.metric());
             let metric = metric.set_dimensions(Some(self.dimensions(group))).build();
             let stat = MetricStat::builder().metric(metric).period(PERIOD).stat(self.watched.statistic().as_str());
             MetricDataQuery::builder()
@@ -221,8 +309,8 @@ impl Alarm {
         self.identity.tags(|key, value| Tag::builder().key(key).value(value).build())
     }
 
-    /// Puts the alarm; what others have made of it, such as whom it tells, stays.
-    async fn put(&self, api: &CloudWatch, live: Option<&MetricAlarm>) -> Result<()> {
+    /// Puts the alarm; what others have made of it, such as whom else it tells, stays, unless a change takes it away.
+    async fn put(&self, api: &CloudWatch, live: Option<&MetricAlarm>, changes: &[Change]) -> Result<()> {
         let wanted = self.planned().alarm;
         let call = api.write.put_metric_alarm().alarm_name(&self.identity.name);
         let call = call.set_threshold(wanted.threshold).set_evaluation_periods(wanted.evaluation_periods);
@@ -236,13 +324,36 @@ impl Alarm {
             Some(live) => call
                 .set_alarm_description(live.alarm_description.clone())
                 .set_actions_enabled(live.actions_enabled)
-                .set_alarm_actions(live.alarm_actions.clone())
-                .set_ok_actions(live.ok_actions.clone())
+                .set_alarm_actions(Some(self.actions(ACTION, live.alarm_actions(), changes)))
+                .set_ok_actions(Some(self.actions(OK_ACTION, live.ok_actions(), changes)))
                 .set_insufficient_data_actions(live.insufficient_data_actions.clone()),
-            None => call.set_tags(Some(self.tags())),
+            None => {
+                let topic = || self.topic.clone().map(|topic| vec![topic]);
+                call.set_alarm_actions(topic()).set_ok_actions(topic()).set_tags(Some(self.tags()))
+            }
         };
         call.send().await.answer("cloudwatch:PutMetricAlarm")?;
         Ok(())
+    }
+}
+
+impl Alarm {
+    /// Returns whom the alarm tells, with the topic and without what a change takes away.
+    fn actions(&self, field: &str, live: &[String], changes: &[Change]) -> Vec<String> {
+        let gone = |arn: &String| changes.iter().any(|change| change.field == field && change.from == *arn);
+        let others = live.iter().filter(|arn| !gone(arn) && Some(*arn) != self.topic.as_ref());
+        others.chain(&self.topic).cloned().collect()
+    }
+
+    /// Compares whom it tells; of an alarm for deployments that is others' business alone.
+    fn told(&self, field: &'static str, live: &[String]) -> Vec<Change> {
+        if !self.watched.is_for_people() {
+            return Vec::new();
+        }
+        let missing = self.topic.iter().filter(|topic| !live.contains(topic));
+        let others = live.iter().filter(|arn| Some(*arn) != self.topic.as_ref());
+        let missing = missing.map(|topic| Change::update(field, "", topic));
+        missing.chain(others.map(|arn| Change::foreign(field, arn))).collect()
     }
 }
 
@@ -265,12 +376,14 @@ impl Resource for Alarm {
         let alarm = MetricAlarm::builder().alarm_name(&self.identity.name).threshold(self.limit);
         let alarm = alarm.evaluation_periods(self.periods).datapoints_to_alarm(self.periods);
         let alarm = alarm.comparison_operator(ComparisonOperator::GreaterThanOrEqualToThreshold);
-        let alarm = alarm.treat_missing_data(MISSING);
+        let alarm = alarm.treat_missing_data(self.watched.missing());
+        let topic = self.topic.clone().map(|topic| vec![topic]);
+        let alarm = alarm.set_alarm_actions(topic.clone()).set_ok_actions(topic);
         let alarm = match self.queries() {
             Some(queries) => alarm.set_metrics(Some(queries)),
             None => {
                 let group = self.groups.first().map_or("", String::as_str);
-                let alarm = alarm.namespace(NAMESPACE).metric_name(self.watched.metric()).period(PERIOD);
+                let alarm = alarm.namespace(self.watched.namespace()).metric_name(self.watched.metric()).period(PERIOD);
                 alarm.statistic(self.watched.statistic()).set_dimensions(Some(self.dimensions(group)))
             }
         };
@@ -282,7 +395,7 @@ impl Resource for Alarm {
     }
 
     async fn create(&self, api: &CloudWatch) -> Result<Live> {
-        self.put(api, None).await?;
+        self.put(api, None, &[]).await?;
         Ok(self.planned())
     }
 
@@ -298,13 +411,18 @@ impl Resource for Alarm {
             Change::of("evaluation periods", &is.evaluation_periods().unwrap_or_default(), &self.periods),
             Change::of("data points to alarm", &points(is), &points(&wanted)),
             Change::of("comparison", &operator(is).unwrap_or_default(), &operator(&wanted).unwrap_or_default()),
-            Change::of("treatment of missing data", &is.treat_missing_data().unwrap_or("missing"), &MISSING),
+            Change::of(
+                "treatment of missing data",
+                &is.treat_missing_data().unwrap_or("missing"),
+                &self.watched.missing(),
+            ),
         ];
-        changes.into_iter().flatten().collect()
+        let told = [self.told(ACTION, is.alarm_actions()), self.told(OK_ACTION, is.ok_actions())];
+        changes.into_iter().flatten().chain(told.into_iter().flatten()).collect()
     }
 
-    async fn update(&self, api: &CloudWatch, live: &Live, _changes: &[Change]) -> Result<()> {
-        self.put(api, Some(&live.alarm)).await
+    async fn update(&self, api: &CloudWatch, live: &Live, changes: &[Change]) -> Result<()> {
+        self.put(api, Some(&live.alarm), changes).await
     }
 
     async fn delete(&self, api: &CloudWatch, _live: &Live) -> Result<()> {
@@ -440,6 +558,27 @@ mod tests {
                 "treatment of missing data: missing -> notBreaching"
             ]
         );
+    }
+
+    #[test]
+    fn an_alarm_for_people_watches_the_tasks_and_tells_a_topic() {
+        let topic = "arn:aws:sns:r:1:oncall".to_owned();
+        let quiet = alarm(Watched::Cpu, &["web-tg", "web-tg-alt"]);
+        let of = "Average of AWS/ECS/CPUUtilization[ClusterName=ecs-production-cluster ServiceName=web] in 60 s";
+        assert_eq!(metric(&quiet.planned().alarm), of);
+        let told = alarm(Watched::Cpu, &["web-tg"]).telling(Some(&topic));
+        assert_eq!(told.diff(&told.planned()), []);
+        assert_eq!(
+            told.diff(&quiet.planned()),
+            [Change::update(ACTION, "", &topic), Change::update(OK_ACTION, "", &topic)]
+        );
+        // Whom somebody else has added stays unless it is pruned.
+        let others = quiet.diff(&told.planned());
+        assert_eq!(others, [Change::foreign(ACTION, &topic), Change::foreign(OK_ACTION, &topic)]);
+        let live = ["arn:pager".to_owned(), topic.clone()];
+        assert_eq!(told.actions(ACTION, &live, &[]), live);
+        assert_eq!(quiet.actions(ACTION, &live, &others), ["arn:pager"]);
+        assert_eq!(quiet.actions(OK_ACTION, &[], &[]), [""; 0]);
     }
 
     #[test]

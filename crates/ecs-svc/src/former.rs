@@ -17,9 +17,11 @@ use futures::join;
 use crate::alarm::{Alarm, Alarms, Watched};
 use crate::scalable_target::{self, resource};
 use crate::scaling_policy::Metric;
+use crate::schedule_group::ScheduleGroup;
 use crate::task_definition::Known;
 use crate::task_definition_family::TaskDefinitionFamily;
-use crate::{Autoscaling, CloudWatch, Ecs, LAYER, Logs, ecs};
+use crate::{Autoscaling, CloudWatch, Ecs, LAYER, Logs, Scheduler, ecs};
+use crate::{schedule, scheduled_action};
 
 /// How many resource ids DescribeScalableTargets takes. Source: `DescribeScalableTargets`, `ResourceIds`.
 const RESOURCES: usize = 50;
@@ -33,6 +35,8 @@ pub struct Clients {
     pub cloudwatch: CloudWatch,
     /// Application Auto Scaling
     pub autoscaling: Autoscaling,
+    /// EventBridge Scheduler
+    pub scheduler: Scheduler,
 }
 
 /// What of the stack it no longer needs.
@@ -53,6 +57,8 @@ pub enum One {
     Alarm(String),
     /// The autoscaling of a service that stays: the service's name
     Autoscaling(String),
+    /// A schedule
+    Schedule(String),
 }
 
 impl One {
@@ -61,13 +67,14 @@ impl One {
             One::Service(_) => "service",
             One::Alarm(_) => "alarm",
             One::Autoscaling(_) => "autoscaling of",
+            One::Schedule(_) => "schedule",
         }
     }
 
     fn text(&self) -> &str {
         match self {
             One::Service(service) => service.service_name().unwrap_or_default(),
-            One::Alarm(name) | One::Autoscaling(name) => name,
+            One::Alarm(name) | One::Autoscaling(name) | One::Schedule(name) => name,
         }
     }
 
@@ -75,7 +82,7 @@ impl One {
     fn is_leaving(&self) -> bool {
         match self {
             One::Service(service) => service.status() == Some("DRAINING"),
-            One::Alarm(_) | One::Autoscaling(_) => false,
+            One::Alarm(_) | One::Autoscaling(_) | One::Schedule(_) => false,
         }
     }
 }
@@ -114,15 +121,15 @@ impl Former {
         if self.destroys {
             return Ok(services.await?.into_iter().map(One::Service).collect());
         }
-        let (services, alarms, scaled) = join!(services, self.alarms(clients), self.scaled(clients));
-        let (services, alarms, scaled) = (services, alarms, scaled).all()?;
+        let schedules = self.schedules(clients);
+        let (services, alarms, scaled, schedules) =
+            join!(services, self.alarms(clients), self.scaled(clients), schedules);
+        let (services, alarms, scaled, schedules) = (services, alarms, scaled, schedules).all()?;
+        // First of all, as they would start tasks again.
+        let schedules = schedules.into_iter().map(One::Schedule);
         let alarms = alarms.into_iter().map(One::Alarm);
-        Ok(services
-            .into_iter()
-            .map(One::Service)
-            .chain(alarms)
-            .chain(scaled.into_iter().map(One::Autoscaling))
-            .collect())
+        let services = services.into_iter().map(One::Service);
+        Ok(schedules.chain(services).chain(alarms).chain(scaled.into_iter().map(One::Autoscaling)).collect())
     }
 
     /// Returns the alarms of the services that stay which the file does not ask for; those that ECS still watches during a
@@ -147,6 +154,20 @@ impl Former {
             }
         }
         Ok(found)
+    }
+
+    /// Returns the schedules in the stack's group that the file does not have.
+    async fn schedules(&self, clients: &Clients) -> Result<Vec<String>> {
+        let mut names = schedule::names(&clients.scheduler, &self.stack).await?;
+        names.retain(|name| !self.stack.schedules.contains_key(name));
+        if names.is_empty() {
+            return Ok(names);
+        }
+        // A schedule has no tags of its own.
+        let group = ScheduleGroup::new(&self.stack);
+        let Some(live) = group.find(&clients.scheduler).await? else { return Ok(Vec::new()) };
+        let ours = group.read_owner(&clients.scheduler, &live).await? == Owner::Ours;
+        Ok(if ours { names } else { Vec::new() })
     }
 
     async fn owns(&self, clients: &Clients, service: &str, watched: Watched) -> Result<bool> {
@@ -175,8 +196,14 @@ impl Former {
                 let list = Rc::default();
                 let policies =
                     scalable_target::policies(&clients.autoscaling, &resource(&self.stack, name), &list).await?;
+                let actions = Rc::default();
+                let actions =
+                    scheduled_action::actions(&clients.autoscaling, &resource(&self.stack, name), &actions).await?;
                 let ours = Metric::ALL.map(|metric| metric.policy(name));
-                if policies.iter().any(|policy| ours.iter().any(|name| name == policy.policy_name())) {
+                let prefix = scheduled_action::prefix(name);
+                if policies.iter().any(|policy| ours.iter().any(|name| name == policy.policy_name()))
+                    || actions.iter().any(|action| action.scheduled_action_name().starts_with(&prefix))
+                {
                     found.push(name.clone());
                 }
             }
@@ -241,6 +268,7 @@ impl Former {
             One::Autoscaling(name) => {
                 scalable_target::deregister(&clients.autoscaling, &resource(&self.stack, name)).await
             }
+            One::Schedule(name) => schedule::delete(&clients.scheduler, &self.stack, name).await,
         }
     }
 }

@@ -6,12 +6,14 @@ mod ecs;
 mod evidence;
 mod form;
 mod former;
-mod log_group;
 mod policy;
 mod revisions;
 mod rollout;
 mod scalable_target;
 mod scaling_policy;
+mod schedule;
+mod schedule_group;
+mod scheduled_action;
 mod service;
 mod service_settings;
 mod services;
@@ -23,9 +25,10 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use aws_sdk_ecs::Client;
+use ecs_aws::log_group::LogGroup;
 use ecs_aws::{Api, Session};
 use ecs_core::id::{ClusterArn, LoadBalancerArn, TargetGroupArn, TaskDefinitionArn};
-use ecs_core::member::{self, Alb, Db, Ecr, Egress, Iam, Member as _, Net, Sg, SvcService};
+use ecs_core::member::{self, Alb, Db, Ecr, Egress, Iam, Member as _, Net, Sg, SvcService, Tables};
 use ecs_core::stack::{self, Service as Config};
 use ecs_core::tool::Tool;
 use ecs_core::{All as _, Error, Identity, Listing, Result, Run, Stack};
@@ -38,9 +41,11 @@ use crate::alarm::{Alarm, Alarms, Watched};
 use crate::cluster::Cluster;
 use crate::form::Form;
 use crate::former::{Clients, Former};
-use crate::log_group::LogGroup;
 use crate::scalable_target::ScalableTarget;
 use crate::scaling_policy::{Metric, ScalingPolicy};
+use crate::schedule::Schedule;
+use crate::schedule_group::ScheduleGroup;
+use crate::scheduled_action::ScheduledAction;
 use crate::service::{Ground, Service};
 use crate::service_settings::Advanced;
 use crate::services::Services;
@@ -94,6 +99,7 @@ impl Tool for Svc {
             logs: session.api(aws_sdk_cloudwatchlogs::Client::new),
             autoscaling: session.api(aws_sdk_applicationautoscaling::Client::new),
             cloudwatch: session.api(aws_sdk_cloudwatch::Client::new),
+            scheduler: session.api(aws_sdk_scheduler::Client::new),
             alarms: Alarms::new(stack),
             known: Known { services: Services::new(stack), revisions: Rc::default() },
         };
@@ -106,7 +112,10 @@ impl Tool for Svc {
         let (cluster_arn, services, former) = join!(floor.clone(), join_all(services), former);
         let (cluster_arn, services, ()) = (cluster_arn, services.all(), former).all()?;
         let keys = stack.services.keys().cloned();
-        run.publish(&member::Svc { cluster_arn, services: keys.zip(services).collect() })?;
+        let services = keys.zip(services).collect();
+        run.publish(&member::Svc { cluster_arn: cluster_arn.clone(), services })?;
+        // They run what the services run.
+        layer.schedules(&cluster_arn).await?;
         // Only now: what takes a former service's place answers already.
         if run.seeks_former() { layer.former(Ok(())).await } else { Ok(()) }
     }
@@ -122,6 +131,7 @@ struct Layer<'l> {
     logs: Logs,
     autoscaling: Autoscaling,
     cloudwatch: CloudWatch,
+    scheduler: Scheduler,
     alarms: Rc<Alarms>,
     known: Known,
 }
@@ -138,7 +148,9 @@ impl Layer<'_> {
             }
             run.ready(&self.ecs, &cluster).await
         };
-        let groups = names.iter().map(|name| run.ensure(&self.logs, LogGroup::new(stack, name)));
+        let days = stack.cluster.log_retention_days;
+        let group = |name: &String| LogGroup::new(Identity::new(&stack.name, LAYER, name), days);
+        let groups = names.iter().map(|name| run.ensure(&self.logs, group(name)));
         let (cluster, groups) = join!(cluster, join_all(groups));
         let (cluster, _) = (cluster, groups.all()).all()?;
         Ok(cluster.arn)
@@ -152,6 +164,7 @@ impl Layer<'_> {
             ecs: self.ecs.clone(),
             cloudwatch: self.cloudwatch.clone(),
             autoscaling: self.autoscaling.clone(),
+            scheduler: self.scheduler.clone(),
         };
         let former = Former::new(stack, &self.known, &self.alarms, run.destroys()).ensure(run, &clients);
         let groups = async {
@@ -159,11 +172,39 @@ impl Layer<'_> {
                 return Ok(());
             }
             let groups = former::log_groups(&self.logs, stack).await?;
-            let found = groups.iter().map(|name| run.ensure(&self.logs, LogGroup::new(stack, name)));
+            let group = |name: &String| LogGroup::new(Identity::new(&stack.name, LAYER, name), 0);
+            let found = groups.iter().map(|name| run.ensure(&self.logs, group(name)));
             join_all(found).await.all().map(drop)
         };
         let (former, groups) = join!(former, groups);
         (former, groups).all().map(drop)
+    }
+
+    /// Makes the schedules, in their group; a destroy deletes the group, which takes all of them along.
+    async fn schedules(&self, cluster: &ClusterArn) -> Result<()> {
+        let Self { run, stack, .. } = *self;
+        if stack.schedules.is_empty() && !run.destroys() {
+            return Ok(());
+        }
+        let group = run.ensure(&self.scheduler, ScheduleGroup::new(stack)).await?;
+        if run.destroys() {
+            return Ok(());
+        }
+        run.ready(&self.scheduler, &group).await?;
+        let iam = run.input::<Iam>().await?;
+        let role = iam.scheduler_role_arn.as_ref().ok_or_else(|| {
+            Error::usage("the document's member `iam` has no `scheduler_role_arn`")
+                .hint("EventBridge Scheduler runs tasks with that role; ecs-iam makes it when the file has schedules")
+        })?;
+        let made = stack.schedules.iter().map(async |(key, config)| {
+            let found = stack.services.get_key_value(&config.service);
+            let (service_key, service) =
+                found.ok_or_else(|| Error::usage(format!("there is no service `{}`", config.service)))?;
+            let place = self.place(service_key, service).await?;
+            let ground = schedule::Ground { cluster, place: &place, role, new_role: iam.new };
+            run.ensure(&self.scheduler, Schedule::new(stack, (key, config), (service_key, service), ground)).await
+        });
+        join_all(made).await.all().map(drop)
     }
 
     /// Makes one service, as soon as what it needs is there.
@@ -182,8 +223,12 @@ impl Layer<'_> {
         let ground = Ground { place: &place, latest: latest.clone(), form, known: &self.known, alarms };
         let made = Service::new(self.stack, (key, service), ground, run.console(), run.destroys());
         let held = run.ensure(&self.ecs, made).await?;
-        let (live, scaling) = join!(run.ready(&self.ecs, &held), self.scaling(service, &name, &place));
-        let (live, ()) = (live, scaling).all()?;
+        let (live, scaling, alarms) = join!(
+            run.ready(&self.ecs, &held),
+            self.scaling(service, &name, &place),
+            self.alarms_for_people(service, &name, &place),
+        );
+        let (live, (), ()) = (live, scaling, alarms).all()?;
         let runs = TaskDefinitionArn::from(live.service.task_definition().unwrap_or_default());
         if run.applies() && runs != latest.arn {
             let (runs, latest) = (ecs::short(runs.as_str()), ecs::short(latest.arn.as_str()));
@@ -232,18 +277,19 @@ impl Layer<'_> {
     }
 
     /// Waits until there is a place for a service's tasks: a network with a way out, a target group behind a listener, and
-    /// a database where one is needed.
+    /// a database and tables where they are needed.
     async fn place(&self, key: &str, service: &Config) -> Result<Place> {
         let Self { run, stack, .. } = *self;
-        let (net, sg, alb, egress, db, iam) = join!(
+        let (net, sg, alb, egress, db, tables, iam) = join!(
             run.input::<Net>(),
             run.input::<Sg>(),
             run.input::<Alb>(),
             run.optional_input::<Egress>(),
             when(stack.needs_database(service), run.input::<Db>()),
+            when(stack.needs_tables(service), run.input::<Tables>()),
             when(service.shift().is_some(), run.input::<Iam>()),
         );
-        let (net, sg, alb, _, _, iam) = (net, sg, alb, egress, db, iam).all()?;
+        let (net, sg, alb, _, _, _, iam) = (net, sg, alb, egress, db, tables, iam).all()?;
         run.expect_lag(net.new || sg.new);
         let target_group = match alb.target_group_arns.get(key) {
             Some(target_group) => target_group.clone(),
@@ -271,7 +317,7 @@ impl Layer<'_> {
             join_all(sought.map(|alarm| run.ensure(&self.cloudwatch, alarm))).await.all()?;
             return Ok(None);
         }
-        let Some(config) = service.alarms() else {
+        let Some(config) = service.rollback_alarms() else {
             return Ok(service.deployment.as_ref().map(|_| BTreeSet::new()));
         };
         let made = Watched::wanted(&config).map(async |(watched, limit)| {
@@ -285,25 +331,50 @@ impl Layer<'_> {
         Ok(Some(made.into_iter().chain(config.names).collect()))
     }
 
+    /// Makes the alarms that tell people; a destroy has looked for them already.
+    async fn alarms_for_people(&self, service: &Config, name: &str, place: &Place) -> Result<()> {
+        let Self { run, stack, .. } = *self;
+        let Some(config) = service.alarms.as_ref().filter(|_| !run.destroys()) else { return Ok(()) };
+        let topic = config.topic.as_ref().or(stack.alarms.topic.as_ref());
+        let made = Watched::for_people(config).map(async |(watched, limit)| {
+            let groups = [&place.target_group].into_iter().chain(&place.alternate).collect();
+            let balancer = (place.load_balancer.as_ref(), groups);
+            let alarm = Alarm::new(stack, name, (watched, limit, config.periods), balancer, &self.alarms)?;
+            run.ensure(&self.cloudwatch, alarm.telling(topic)).await
+        });
+        join_all(made).await.all().map(drop)
+    }
+
     /// Lets the number of tasks scale, where the stack file asks for it.
     async fn scaling(&self, service: &Config, name: &str, place: &Place) -> Result<()> {
         let Self { run, stack, .. } = *self;
         // A file of before may have had autoscaling: a destroy looks for it.
-        let before = stack::Autoscaling { min: 0, max: 0, cpu: None, memory: None, requests_per_target: None };
+        let before = stack::Autoscaling {
+            min: 0,
+            max: 0,
+            cpu: None,
+            memory: None,
+            requests_per_target: None,
+            schedules: Vec::new(),
+        };
         let config = match &service.autoscaling {
             Some(config) => config,
             None if run.destroys() => &before,
             None => return Ok(()),
         };
-        let list = Rc::new(Listing::default());
-        run.ensure(&self.autoscaling, ScalableTarget::new(stack, name, config, &list)).await?;
+        let (list, actions) = (Rc::new(Listing::default()), Rc::new(Listing::default()));
+        run.ensure(&self.autoscaling, ScalableTarget::new(stack, name, config, (&list, &actions))).await?;
         // A destroy deletes the policies with their target.
         let wanted = Metric::wanted(config).filter(|_| !run.destroys());
         let policies = wanted.map(async |metric| {
             let balancer = (place.load_balancer.as_ref(), &place.target_group);
             run.ensure(&self.autoscaling, ScalingPolicy::new(stack, name, metric, balancer, &list)?).await
         });
-        join_all(policies).await.all().map(drop)
+        let schedules = config.schedules.iter().filter(|_| !run.destroys());
+        let schedules =
+            schedules.map(|limits| run.ensure(&self.autoscaling, ScheduledAction::new(stack, name, limits, &actions)));
+        let (policies, schedules) = join!(join_all(policies), join_all(schedules));
+        (policies.all(), schedules.all()).all().map(drop)
     }
 }
 
@@ -341,6 +412,8 @@ async fn when<T>(needed: bool, input: impl Future<Output = Result<T>>) -> Result
 type Ecs = Api<Client>;
 /// The client of CloudWatch Logs.
 type Logs = Api<aws_sdk_cloudwatchlogs::Client>;
+/// The client of EventBridge Scheduler.
+type Scheduler = Api<aws_sdk_scheduler::Client>;
 /// The client of CloudWatch.
 type CloudWatch = Api<aws_sdk_cloudwatch::Client>;
 /// The client of Application Auto Scaling.

@@ -29,7 +29,8 @@ pub fn policy() -> Value {
                     "ecs:ListServices",
                     "ecs:ListTaskDefinitions",
                     "ecs:ListTasks",
-                    "logs:DescribeLogGroups"
+                    "logs:DescribeLogGroups",
+                    "scheduler:ListSchedules"
                 ],
                 "Resource": "*"
             },
@@ -80,18 +81,37 @@ pub fn policy() -> Value {
                 "Action": "iam:PassRole",
                 "Resource": "arn:aws:iam::*:role/*",
                 "Condition": {
-                    "StringEquals": { "iam:PassedToService": ["ecs-tasks.amazonaws.com", "ecs.amazonaws.com"] }
+                    "StringEquals": { "iam:PassedToService": ["ecs-tasks.amazonaws.com", "ecs.amazonaws.com", "scheduler.amazonaws.com"] }
                 }
+            },
+            {
+                "Sid": "Schedules",
+                "Effect": "Allow",
+                "Action": [
+                    "scheduler:CreateSchedule",
+                    "scheduler:CreateScheduleGroup",
+                    "scheduler:DeleteSchedule",
+                    "scheduler:DeleteScheduleGroup",
+                    "scheduler:GetSchedule",
+                    "scheduler:GetScheduleGroup",
+                    "scheduler:ListTagsForResource",
+                    "scheduler:TagResource",
+                    "scheduler:UpdateSchedule"
+                ],
+                "Resource": ["arn:aws:scheduler:*:*:schedule-group/*", "arn:aws:scheduler:*:*:schedule/*"]
             },
             {
                 "Sid": "Autoscaling",
                 "Effect": "Allow",
                 "Action": [
                     "application-autoscaling:DeleteScalingPolicy",
+                    "application-autoscaling:DeleteScheduledAction",
                     "application-autoscaling:DeregisterScalableTarget",
                     "application-autoscaling:DescribeScalableTargets",
                     "application-autoscaling:DescribeScalingPolicies",
+                    "application-autoscaling:DescribeScheduledActions",
                     "application-autoscaling:PutScalingPolicy",
+                    "application-autoscaling:PutScheduledAction",
                     "application-autoscaling:RegisterScalableTarget",
                     "application-autoscaling:TagResource"
                 ],
@@ -144,10 +164,13 @@ mod tests {
             include_str!("ecs.rs"),
             include_str!("../../ecs-aws/src/deployment/mod.rs"),
             include_str!("former.rs"),
-            include_str!("log_group.rs"),
+            include_str!("../../ecs-aws/src/log_group.rs"),
             include_str!("revisions.rs"),
             include_str!("scalable_target.rs"),
             include_str!("scaling_policy.rs"),
+            include_str!("schedule.rs"),
+            include_str!("schedule_group.rs"),
+            include_str!("scheduled_action.rs"),
             include_str!("service.rs"),
             include_str!("services.rs"),
             include_str!("task_definition.rs"),

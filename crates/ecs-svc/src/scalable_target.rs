@@ -11,10 +11,13 @@ use ecs_core::{All as _, Change, Error, Identity, Kind, Listing, Owner, Resource
 use futures::join;
 
 use crate::scaling_policy::Metric;
+use crate::scheduled_action::{self, Actions};
 use crate::{Autoscaling, LAYER};
 
 /// Name of the difference that is a policy too many.
 const SURPLUS: &str = "scaling policy";
+/// Name of the difference that is a scheduled action too many.
+const FORMER: &str = "scheduled action";
 
 /// The scaling policies of one service, listed once for all of them.
 pub type Policies = Rc<Listing<Vec<Policy>>>;
@@ -29,6 +32,11 @@ pub struct ScalableTarget {
     /// Names of the policies that are wanted
     policies: Vec<String>,
     list: Policies,
+    /// Limits that a schedule may have set by now
+    scheduled: (Vec<i32>, Vec<i32>),
+    /// Names of the scheduled actions that are wanted
+    actions: Vec<String>,
+    action_list: Actions,
 }
 
 /// What Application Auto Scaling says the target is.
@@ -38,12 +46,15 @@ pub struct Live {
     max: i32,
     /// Policies of ours that the stack file no longer has
     surplus: Vec<String>,
+    /// Scheduled actions of ours that the stack file no longer has
+    former: Vec<String>,
 }
 
 impl ScalableTarget {
     /// Makes the target of a service.
-    pub fn new(stack: &Stack, service: &str, config: &Config, list: &Policies) -> Self {
+    pub fn new(stack: &Stack, service: &str, config: &Config, (list, actions): (&Policies, &Actions)) -> Self {
         let count = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
+        let schedules = config.schedules.iter();
         Self {
             identity: Identity::new(&stack.name, LAYER, service),
             resource: resource(stack, service),
@@ -51,6 +62,12 @@ impl ScalableTarget {
             max: count(config.max),
             policies: Metric::wanted(config).map(|(metric, _)| metric.policy(service)).collect(),
             list: Rc::clone(list),
+            scheduled: (
+                schedules.clone().filter_map(|limits| limits.min.map(count)).collect(),
+                schedules.clone().filter_map(|limits| limits.max.map(count)).collect(),
+            ),
+            actions: schedules.map(|limits| scheduled_action::name(service, limits)).collect(),
+            action_list: Rc::clone(actions),
         }
     }
 
@@ -86,20 +103,28 @@ impl Resource for ScalableTarget {
     }
 
     fn planned(&self) -> Live {
-        Live { min: self.min, max: self.max, surplus: Vec::new() }
+        Live { min: self.min, max: self.max, surplus: Vec::new(), former: Vec::new() }
     }
 
     async fn find(&self, api: &Autoscaling) -> Result<Option<Live>> {
         let call = api.read.describe_scalable_targets().service_namespace(ServiceNamespace::Ecs);
         let call = call.resource_ids(&self.resource).scalable_dimension(ScalableDimension::EcsServiceDesiredCount);
-        let (targets, policies) = join!(call.send(), policies(api, &self.resource, &self.list));
+        let (targets, policies, actions) = join!(
+            call.send(),
+            policies(api, &self.resource, &self.list),
+            scheduled_action::actions(api, &self.resource, &self.action_list),
+        );
         let targets = targets.answer("application-autoscaling:DescribeScalableTargets");
-        let (targets, policies) = (targets, policies).all()?;
+        let (targets, policies, actions) = (targets, policies, actions).all()?;
+        let prefix = scheduled_action::prefix(&self.identity.name);
+        let former = actions.iter().map(|action| action.scheduled_action_name().to_owned());
+        let former = former.filter(|name| name.starts_with(&prefix) && !self.actions.contains(name));
         let target = targets.scalable_targets().iter().find(|target| target.resource_id() == self.resource);
         Ok(target.map(|target| Live {
             min: target.min_capacity(),
             max: target.max_capacity(),
             surplus: self.surplus(&policies),
+            former: former.collect(),
         }))
     }
 
@@ -109,23 +134,29 @@ impl Resource for ScalableTarget {
         Ok(self.planned())
     }
 
+    /// Compares; a limit that a schedule sets is as it should be: when its time comes, it replaces that of the target.
     fn diff(&self, live: &Live) -> Vec<Change> {
         let limits = [
-            Change::of("minimum capacity", &live.min, &self.min),
-            Change::of("maximum capacity", &live.max, &self.max),
+            Change::of("minimum capacity", &live.min, &self.min).filter(|_| !self.scheduled.0.contains(&live.min)),
+            Change::of("maximum capacity", &live.max, &self.max).filter(|_| !self.scheduled.1.contains(&live.max)),
         ];
         let surplus = live.surplus.iter().map(|policy| Change::update(SURPLUS, policy, ""));
-        limits.into_iter().flatten().chain(surplus).collect()
+        let former = live.former.iter().map(|action| Change::former(FORMER, action));
+        limits.into_iter().flatten().chain(surplus).chain(former).collect()
     }
 
     async fn update(&self, api: &Autoscaling, live: &Live, changes: &[Change]) -> Result<()> {
-        if changes.iter().any(|change| change.field != SURPLUS) {
+        if changes.iter().any(|change| ![SURPLUS, FORMER].contains(&change.field)) {
             self.register(api, None).await?;
         }
         for policy in &live.surplus {
             let call = api.write.delete_scaling_policy().service_namespace(ServiceNamespace::Ecs).policy_name(policy);
             let call = call.resource_id(&self.resource).scalable_dimension(ScalableDimension::EcsServiceDesiredCount);
             call.send().await.answer("application-autoscaling:DeleteScalingPolicy")?;
+        }
+        // The engine hands them over only with --prune.
+        for action in changes.iter().filter(|change| change.field == FORMER) {
+            scheduled_action::delete(api, &self.resource, &action.from).await?;
         }
         Ok(())
     }
@@ -146,6 +177,7 @@ impl Resource for ScalableTarget {
 
     fn forget(&self) {
         self.list.forget();
+        self.action_list.forget();
     }
 }
 
@@ -184,19 +216,35 @@ fn not_yet(error: Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use ecs_core::stack::ScheduledLimits;
+
     use super::*;
 
     fn target() -> ScalableTarget {
-        let config = Config { min: 2, max: 6, cpu: Some(70), memory: None, requests_per_target: None };
-        ScalableTarget::new(&Stack::default(), "web", &config, &Policies::default())
+        let night = ScheduledLimits {
+            name: "night".to_owned(),
+            expression: "cron(0 22 * * ? *)".to_owned(),
+            timezone: None,
+            min: Some(0),
+            max: None,
+        };
+        let config =
+            Config { min: 2, max: 6, cpu: Some(70), memory: None, requests_per_target: None, schedules: vec![night] };
+        ScalableTarget::new(&Stack::default(), "web", &config, (&Policies::default(), &Actions::default()))
     }
 
     #[test]
     fn limits_and_dropped_policies_are_differences() {
-        let live = Live { min: 1, max: 6, surplus: vec!["web-memory".to_owned()] };
-        let changes =
-            [Change::update("minimum capacity", "1", "2"), Change::update("scaling policy", "web-memory", "")];
+        let former = vec!["web-schedule-noon".to_owned()];
+        let live = Live { min: 1, max: 6, surplus: vec!["web-memory".to_owned()], former };
+        let changes = [
+            Change::update("minimum capacity", "1", "2"),
+            Change::update("scaling policy", "web-memory", ""),
+            Change::former("scheduled action", "web-schedule-noon"),
+        ];
         assert_eq!(target().diff(&live), changes);
+        // What a schedule has set.
+        assert_eq!(target().diff(&Live { min: 0, ..target().planned() }), []);
         assert_eq!(target().diff(&target().planned()), []);
     }
 }

@@ -17,7 +17,7 @@ use ecs_aws::{Answer as _, present};
 use ecs_core::id::TaskDefinitionArn;
 use ecs_core::member::{Db, Ecr, Iam};
 use ecs_core::resource::Means;
-use ecs_core::stack::{Architecture, Condition, HealthCheck, Service as Config, Sidecar};
+use ecs_core::stack::{Architecture, Condition, HealthCheck, Service as Config, Sidecar, partition};
 use ecs_core::{Change, Error, Identity, Kind, Owner, Resource, Result, Stack};
 
 use crate::form::{Check, Container, Form, image};
@@ -264,6 +264,11 @@ fn form(stack: &Stack, (key, service): (&str, &Config), upstream: Upstream<'_>) 
         ];
         options.map(|(name, value)| (name.to_owned(), value)).into()
     };
+    let tables = stack.table_names();
+    let environment = |environment: &BTreeMap<String, String>| {
+        let resolved = environment.iter().map(|(name, value)| (name.clone(), tables.resolve(value, upstream.account)));
+        resolved.collect::<BTreeMap<_, _>>()
+    };
     let task_role = upstream.iam.task_role_arns.get(key);
     let processor = match service.architecture {
         Architecture::X86_64 => CpuArchitecture::X8664,
@@ -274,7 +279,7 @@ fn form(stack: &Stack, (key, service): (&str, &Config), upstream: Upstream<'_>) 
             name: name.clone(),
             essential: sidecar.essential,
             ports: sidecar.port.map(port).into_iter().collect(),
-            environment: sidecar.environment.clone(),
+            environment: environment(&sidecar.environment),
             secrets: secrets(&sidecar.secrets)?,
             log_driver: "awslogs".to_owned(),
             // The name of a stream is the prefix, the container and the task.
@@ -303,7 +308,7 @@ fn form(stack: &Stack, (key, service): (&str, &Config), upstream: Upstream<'_>) 
             name: service.container(key),
             essential: true,
             ports: BTreeSet::from([port(service.port)]),
-            environment: service.environment.clone(),
+            environment: environment(&service.environment),
             secrets: secrets(&service.secrets)?,
             log_driver: "awslogs".to_owned(),
             log_options: log("ecs"),
@@ -364,13 +369,8 @@ fn secret_source(source: &str, region: &str, upstream: Upstream<'_>) -> Result<S
     if source.starts_with("arn:") {
         return Ok(source.to_owned());
     }
-    let partition = match region {
-        region if region.starts_with("cn-") => "aws-cn",
-        region if region.starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
-    };
     let name = source.trim_start_matches('/');
-    Ok(format!("arn:{partition}:ssm:{region}:{}:parameter/{name}", upstream.account))
+    Ok(format!("arn:{}:ssm:{region}:{}:parameter/{name}", partition(region), upstream.account))
 }
 
 /// Says of a refusal whether the same call may pass later.

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use crate::stack::{Alarms, Architecture, PasswordStore, Service, Stack};
+use crate::stack::{Architecture, Nat, PasswordStore, Service, Stack, TableClass};
 
 /// Hours of a month, as AWS's own calculator counts them.
 const HOURS: f64 = 730.0;
@@ -94,6 +94,7 @@ pub fn estimate(stack: &Stack, region: &str) -> Estimate {
     let mut bill = Bill { items: Vec::new() };
     network(&mut bill, stack, prices);
     database(&mut bill, stack, prices);
+    tables(&mut bill, stack, prices);
     load_balancer(&mut bill, stack, prices);
     for (key, service) in &stack.services {
         fargate(&mut bill, key, service, prices);
@@ -124,12 +125,20 @@ fn hourly(price: Option<f64>) -> Option<f64> {
 
 fn network(bill: &mut Bill, stack: &Stack, prices: &Prices) {
     let net = &stack.net;
-    let gateways = net.nat_zones().len();
-    bill.add("ecs-net", gateways, ("NAT gateway", "NAT gateways"), hourly(prices.nat_gateway_hour));
+    // What somebody else has made, somebody else pays.
+    if net.vpc_id.is_some() {
+        return;
+    }
+    // A regional one is paid for in each zone that it serves.
+    let regional = net.nat == Nat::Regional;
+    let gateways = if regional { net.zones.len() } else { net.nat_zones().len() };
+    let zonal = ("NAT gateway", "NAT gateways");
+    let names = if regional { ("zone of a regional NAT gateway", "zones of a regional NAT gateway") } else { zonal };
+    bill.add("ecs-net", gateways, names, hourly(prices.nat_gateway_hour));
     let addresses = ("public IPv4 address of a NAT gateway", "public IPv4 addresses of NAT gateways");
     bill.add("ecs-net", gateways, addresses, hourly(Some(TABLE.everywhere.public_ipv4_hour)));
     // An interface endpoint is paid for in each of its zones.
-    let endpoints = net.interface_endpoints.len() * net.zones.len();
+    let endpoints = stack.interface_endpoints().len() * net.zones.len();
     let interfaces = ("interface endpoint in a zone", "interface endpoints, counted in each zone");
     bill.add("ecs-net", endpoints, interfaces, hourly(prices.interface_endpoint_hour));
 }
@@ -150,6 +159,21 @@ fn database(bill: &mut Bill, stack: &Stack, prices: &Prices) {
     bill.items.push(Item { tool: "ecs-db", what, monthly: storage });
     let secrets = usize::from(db.password == PasswordStore::SecretsManager);
     bill.add("ecs-db", secrets, ("secret", "secrets"), Some(TABLE.everywhere.secret_month));
+}
+
+fn tables(bill: &mut Bill, stack: &Stack, prices: &Prices) {
+    for (key, table) in &stack.tables {
+        let Some(units) = table.throughput() else { continue };
+        // Each global secondary index has as many units as the table.
+        let times = 1.0 + f64::from(u32::try_from(table.indexes.len()).unwrap_or(u32::MAX));
+        let price = prices.dynamodb_read_unit_hour.zip(prices.dynamodb_write_unit_hour);
+        let monthly = price
+            .filter(|_| table.table_class == TableClass::Standard)
+            .map(|(read, write)| (read * f64::from(units.read) + write * f64::from(units.write)) * times * HOURS);
+        let indexes = if table.indexes.is_empty() { "" } else { ", as much for each index" };
+        let what = format!("{} read and {} write units of table {key}{indexes}", units.read, units.write);
+        bill.items.push(Item { tool: "ecs-db", what, monthly });
+    }
 }
 
 fn load_balancer(bill: &mut Bill, stack: &Stack, prices: &Prices) {
@@ -181,10 +205,18 @@ fn fargate(bill: &mut Bill, key: &str, service: &Service, prices: &Prices) {
 
 fn alarms(bill: &mut Bill, stack: &Stack) {
     // Paid for by the metrics that they look at: with a second target group there are two.
-    let metrics = stack.services.values().filter_map(|service| {
-        let Alarms { errors_5xx, unhealthy_hosts, .. } = service.alarms()?;
-        let alarms = usize::from(errors_5xx > 0) + usize::from(unhealthy_hosts > 0);
-        Some(alarms * if service.shift().is_some() { 2 } else { 1 })
+    let metrics = stack.services.values().map(|service| {
+        let groups = if service.shift().is_some() { 2 } else { 1 };
+        let rollback = service.rollback_alarms();
+        let rollback =
+            rollback.map_or(0, |alarms| usize::from(alarms.errors_5xx > 0) + usize::from(alarms.unhealthy_hosts > 0));
+        let people = service.alarms.as_ref();
+        let of_groups = people.map_or(0, |alarms| {
+            usize::from(alarms.errors_5xx.is_some()) + usize::from(alarms.unhealthy_hosts.is_some())
+        });
+        let of_tasks =
+            people.map_or(0, |alarms| usize::from(alarms.cpu.is_some()) + usize::from(alarms.memory.is_some()));
+        (rollback + of_groups) * groups + of_tasks
     });
     bill.add("ecs-svc", metrics.sum(), ("metric of an alarm", "metrics of alarms"), Some(TABLE.everywhere.alarm_month));
 }
@@ -192,7 +224,7 @@ fn alarms(bill: &mut Bill, stack: &Stack) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stack::{Autoscaling, Deployment, Nat, Strategy};
+    use crate::stack::{Autoscaling, Deployment, Strategy};
 
     fn whats(stack: &Stack) -> Vec<String> {
         estimate(stack, "us-east-1").items.into_iter().map(|item| item.what).collect()
@@ -228,16 +260,26 @@ mod tests {
         stack.net.interface_endpoints = vec!["ecr.api".to_owned(), "ecr.dkr".to_owned(), "logs".to_owned()];
         stack.db.multi_az = true;
         stack.db.password = PasswordStore::SecretsManager;
+        let orders =
+            serde_json::json!({"partition_key": {"name": "id", "type": "S"}, "billing": {"read": 5, "write": 2}});
+        stack.tables.insert("orders".to_owned(), serde_json::from_value(orders).expect("a table"));
         let backend = stack.services.get_mut("backend").expect("the tutorial's");
         backend.architecture = Architecture::Arm64;
-        backend.autoscaling =
-            Some(Autoscaling { min: 3, max: 9, cpu: Some(50), memory: None, requests_per_target: None });
+        backend.autoscaling = Some(Autoscaling {
+            min: 3,
+            max: 9,
+            cpu: Some(50),
+            memory: None,
+            requests_per_target: None,
+            schedules: Vec::new(),
+        });
         backend.deployment = Some(Deployment { strategy: Strategy::Canary, ..Deployment::default() });
         let wanted = [
             "6 interface endpoints, counted in each zone",
             "1 Multi-AZ DB instance db.t3.medium",
             "20 GiB of gp3 storage",
             "1 secret",
+            "5 read and 2 write units of table orders",
             "1 load balancer",
             "2 public IPv4 addresses of the load balancer",
             "3 tasks with 1 vCPU and 2 GB of backend at the least",

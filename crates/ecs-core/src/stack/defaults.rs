@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Alarms, AlbConfig, AlbEgress, Architecture, ClusterConfig, ContainerInsights, DbConfig, EcrConfig, IamConfig, Nat,
-    NetConfig, OneOrMore, Parameter, PasswordStore, Service, SgConfig, Spot, Stack, TagMutability, TypedParameter,
+    Alarms, AlarmsConfig, AlbConfig, AlbEgress, Architecture, ClusterConfig, ContainerInsights, DbConfig, EcrConfig,
+    IamConfig, Nat, NetConfig, OneOrMore, Parameter, PasswordStore, Service, ServiceAlarms, SgConfig, Spot, Stack,
+    TagMutability, TypedParameter, Zones,
 };
 use ipnet::Ipv4Net;
 
@@ -46,6 +47,7 @@ impl Default for Stack {
             iam: IamConfig::default(),
             ecr: EcrConfig::default(),
             db: DbConfig::default(),
+            tables: BTreeMap::new(),
             parameters: BTreeMap::from([
                 ("/ecs/backend/DB_HOST".to_owned(), plain("${db.host}")),
                 ("/ecs/backend/DB_PORT".to_owned(), plain("${db.port}")),
@@ -56,8 +58,10 @@ impl Default for Stack {
                 ("/ecs/frontend/API_URL".to_owned(), plain("${alb.url}/api")),
             ]),
             alb: AlbConfig::default(),
+            alarms: AlarmsConfig::default(),
             cluster: ClusterConfig::default(),
             services: BTreeMap::from([("frontend".to_owned(), frontend), ("backend".to_owned(), backend)]),
+            schedules: BTreeMap::new(),
         }
     }
 }
@@ -65,9 +69,13 @@ impl Default for Stack {
 impl Default for NetConfig {
     fn default() -> Self {
         Self {
+            vpc_id: None,
+            public_subnet_ids: Vec::new(),
+            private_subnet_ids: Vec::new(),
+            database_subnet_ids: Vec::new(),
             vpc_name: None,
             cidr: Ipv4Net::new_assert([10, 0, 0, 0].into(), 16),
-            zones: vec!["a".to_owned(), "b".to_owned()],
+            zones: Zones::Named(vec!["a".to_owned(), "b".to_owned()]),
             public_cidrs: None,
             private_cidrs: None,
             database_subnets: false,
@@ -76,6 +84,7 @@ impl Default for NetConfig {
             gateway_endpoints: Vec::new(),
             interface_endpoints: Vec::new(),
             network_acl: None,
+            flow_logs: None,
         }
     }
 }
@@ -108,6 +117,7 @@ impl Default for IamConfig {
                 "Role for ECS task execution - allows pulling images, writing logs, reading parameters".to_owned(),
             parameter_policy: "ParameterStoreAccess".to_owned(),
             infrastructure_role: "ecsInfrastructureRole".to_owned(),
+            scheduler_role: "ecsSchedulerRole".to_owned(),
             execution_statements: Vec::new(),
             permissions_boundary: None,
             github: None,
@@ -206,6 +216,7 @@ impl Default for Service {
             // ECS's own default of 0 stops tasks that are still starting.
             health_check_grace_period: 60,
             deregistration_delay: 30,
+            alarms: None,
             autoscaling: None,
             deployment: None,
         }
@@ -218,10 +229,26 @@ impl Default for Alarms {
     }
 }
 
+impl Default for ServiceAlarms {
+    fn default() -> Self {
+        Self { cpu: None, memory: None, errors_5xx: None, unhealthy_hosts: None, periods: 5, topic: None }
+    }
+}
+
 impl Default for Spot {
     fn default() -> Self {
         Self { base: 0, on_demand: 1, weight: 1 }
     }
+}
+
+/// DynamoDB's own default: a key that costs nothing.
+pub(super) fn encryption() -> String {
+    "aws_owned".to_owned()
+}
+
+/// Ours, as the database has backups: without it, what a bad deployment has overwritten is lost.
+pub(super) fn point_in_time_recovery() -> bool {
+    true
 }
 
 /// ECS's own default. Source: `HealthCheck`, `interval`.
@@ -237,6 +264,11 @@ pub(super) fn timeout() -> i32 {
 /// ECS's own default. Source: `HealthCheck`, `retries`.
 pub(super) fn retries() -> i32 {
     3
+}
+
+/// EventBridge Scheduler's own default. Source: `CreateSchedule`, `State`.
+pub(super) fn enabled() -> bool {
+    true
 }
 
 /// ECS's own default. Source: `ContainerDefinition`, `essential`.

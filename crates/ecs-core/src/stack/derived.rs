@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{
-    Alarms, CheckCommand, Github, HealthCheck, Nat, NetConfig, Parameter, ParameterLayer, Service, Stack, Strategy,
+    Alarms, CheckCommand, GatewayService, Github, HealthCheck, Parameter, ParameterLayer, Service, Stack, Strategy,
 };
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
@@ -112,6 +112,17 @@ pub fn endpoint_service(service: &str, region: &str) -> String {
     if full { service.to_owned() } else { format!("com.amazonaws.{region}.{service}") }
 }
 
+/// Returns the partition of AWS that a region belongs to, as ARNs name it.
+pub fn partition(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "aws-cn"
+    } else if region.starts_with("us-gov-") {
+        "aws-us-gov"
+    } else {
+        "aws"
+    }
+}
+
 impl Stack {
     /// Returns the VPC's name.
     pub fn vpc_name(&self) -> String {
@@ -123,10 +134,11 @@ impl Stack {
         self.cluster.name.clone().unwrap_or_else(|| format!("{}-cluster", self.name))
     }
 
-    /// Returns the full names of the zones: a letter is a zone of the stack's region.
+    /// Returns the full names of the zones, as far as the file names them: a letter is a zone of the stack's region.
     pub fn zones(&self, region: &str) -> Vec<String> {
         self.net
             .zones
+            .named()
             .iter()
             .map(|zone| if zone.len() == 1 { format!("{region}{zone}") } else { zone.clone() })
             .collect()
@@ -175,6 +187,11 @@ impl Stack {
         self.services.iter().find(|(_, service)| !service.is_routed()).map(|(key, service)| (key.as_str(), service))
     }
 
+    /// Returns the name of the group of the stack's schedules.
+    pub fn schedule_group(&self) -> &str {
+        &self.name
+    }
+
     /// Says whether ECS shifts the traffic of any service.
     pub fn shifts(&self) -> bool {
         self.services.values().any(|service| service.shift().is_some())
@@ -210,41 +227,35 @@ impl Stack {
         needed
     }
 
+    /// Returns the services that the private subnets reach by network interfaces: those that the file lists, or without a
+    /// NAT gateway those that the stack uses.
+    pub fn interface_endpoints(&self) -> Vec<String> {
+        if !self.net.derives_endpoints() {
+            return self.net.interface_endpoints.clone();
+        }
+        let mut used: Vec<&str> = self.needed_endpoints().into_iter().map(|(service, _)| service).collect();
+        // ECS Exec: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/vpc-endpoints.html>
+        if self.services.values().any(|service| service.exec == Some(true)) {
+            used.push("ssmmessages");
+        }
+        used.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Returns the services that the private and the database subnets reach by routes, likewise.
+    pub fn gateway_endpoints(&self) -> Vec<GatewayService> {
+        if !self.net.derives_endpoints() {
+            return self.net.gateway_endpoints.clone();
+        }
+        let tables = if self.tables.is_empty() { None } else { Some(GatewayService::DynamoDb) };
+        std::iter::once(GatewayService::S3).chain(tables).collect()
+    }
+
     /// Says whether a service reads something that only exists once the database does.
     pub fn needs_database(&self, service: &Service) -> bool {
         service.secret_sources().any(|source| {
-            source.contains("${db.") || self.parameters.get(source).is_some_and(|p| p.layer() == ParameterLayer::Db)
+            source.contains("${db.")
+                || self.parameters.get(source).is_some_and(|parameter| parameter.template().contains("${db."))
         })
-    }
-}
-
-impl NetConfig {
-    /// Returns the tiers' ranges, given or computed; none for database subnets that are not wanted.
-    ///
-    /// Computed ones are the blocks after the first of the VPC's range, /24 where it is large enough, the public ones
-    /// first: 10.0.0.0/16 with two zones gives 10.0.1.0/24 and 10.0.2.0/24, then 10.0.3.0/24 and 10.0.4.0/24.
-    pub fn cidrs(&self) -> [Vec<Ipv4Net>; 3] {
-        let count = self.zones.len();
-        // EC2 takes subnets from /16 to /28; four bits more than the VPC leave room for six zones.
-        let length = (self.cidr.prefix_len() + 4).clamp(24, 28);
-        let blocks: Vec<Ipv4Net> =
-            self.cidr.subnets(length).map(|blocks| blocks.skip(1).take(3 * count).collect()).unwrap_or_default();
-        let computed = |tier: usize| blocks.iter().skip(tier * count).take(count).copied().collect();
-        let database = self.database_cidrs.clone().unwrap_or_else(|| computed(2));
-        [
-            self.public_cidrs.clone().unwrap_or_else(|| computed(0)),
-            self.private_cidrs.clone().unwrap_or_else(|| computed(1)),
-            if self.database_subnets { database } else { Vec::new() },
-        ]
-    }
-
-    /// Returns the places, among the zones, of those that have a NAT gateway.
-    pub fn nat_zones(&self) -> std::ops::Range<usize> {
-        match self.nat {
-            Nat::PerZone => 0..self.zones.len(),
-            Nat::Single => 0..self.zones.len().min(1),
-            Nat::None => 0..0,
-        }
     }
 }
 
@@ -346,7 +357,7 @@ impl Service {
     /// Returns the alarms that roll a deployment back; none where the file asks for none.
     ///
     /// A deployment that shifts traffic has them unless told otherwise: the circuit breaker does not watch over it.
-    pub fn alarms(&self) -> Option<Alarms> {
+    pub fn rollback_alarms(&self) -> Option<Alarms> {
         let given = self.deployment.as_ref()?.alarms.clone();
         given.or_else(|| self.shift().map(|_| Alarms::default()))
     }
@@ -393,27 +404,6 @@ mod tests {
     }
 
     #[test]
-    fn the_ranges_of_the_third_tier_follow_the_others() {
-        let mut net = NetConfig::default();
-        let [public, private, database] = net.cidrs();
-        assert_eq!(database, []);
-        net.database_subnets = true;
-        let texts = |ranges: &[Ipv4Net]| ranges.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let [same_public, same_private, database] = net.cidrs();
-        assert_eq!([same_public, same_private], [public, private], "a third tier moves neither of the others");
-        assert_eq!(texts(&database), ["10.0.5.0/24", "10.0.6.0/24"]);
-        net.private_cidrs = Some(vec!["10.0.128.0/20".parse().unwrap(), "10.0.144.0/20".parse().unwrap()]);
-        assert_eq!(texts(&net.cidrs()[2]), ["10.0.5.0/24", "10.0.6.0/24"]);
-    }
-
-    #[test]
-    fn the_mode_says_which_zones_have_a_nat_gateway() {
-        for (nat, zones) in [(Nat::PerZone, 0..2), (Nat::Single, 0..1), (Nat::None, 0..0)] {
-            assert_eq!(NetConfig { nat, ..NetConfig::default() }.nat_zones(), zones);
-        }
-    }
-
-    #[test]
     fn a_strategy_has_ecs_own_defaults() {
         assert_eq!(service(Strategy::Rolling).shift(), None);
         assert_eq!(service(Strategy::BlueGreen).shift(), Some(Shift::BlueGreen { bake: 10 }));
@@ -437,13 +427,13 @@ mod tests {
 
     #[test]
     fn alarms_are_on_where_traffic_is_shifted_and_else_where_the_file_has_them() {
-        assert_eq!(Service::default().alarms(), None);
-        assert_eq!(service(Strategy::Rolling).alarms(), None);
-        assert_eq!(service(Strategy::Canary).alarms(), Some(Alarms::default()));
+        assert_eq!(Service::default().rollback_alarms(), None);
+        assert_eq!(service(Strategy::Rolling).rollback_alarms(), None);
+        assert_eq!(service(Strategy::Canary).rollback_alarms(), Some(Alarms::default()));
         let mut rolling = service(Strategy::Rolling);
         let alarms = Alarms { errors_5xx: 3, ..Alarms::default() };
         rolling.deployment.as_mut().unwrap().alarms = Some(alarms.clone());
-        assert_eq!(rolling.alarms(), Some(alarms));
+        assert_eq!(rolling.rollback_alarms(), Some(alarms));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The stack file: what a stack is to be, with the tutorial stack's values as defaults.
 
+mod alarms;
 pub mod check;
 mod cluster;
 mod container;
@@ -8,6 +9,7 @@ mod defaults;
 mod deployment;
 mod derived;
 pub mod fargate;
+mod flow_logs;
 pub mod load;
 mod load_balancer;
 mod network;
@@ -17,10 +19,12 @@ mod pointer;
 mod report;
 mod repositories;
 mod roles;
+mod schedules;
 mod schema;
 mod security_groups;
 mod service;
 mod source;
+mod tables;
 mod template;
 
 use std::collections::BTreeMap;
@@ -28,19 +32,26 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use alarms::{AlarmsConfig, ServiceAlarms};
 pub use cluster::{ClusterConfig, ContainerInsights};
 pub use container::{CheckCommand, Condition, HealthCheck, Sidecar};
 pub use database::{DbConfig, PasswordStore};
 pub use deployment::{Alarms, Deployment, Strategy};
-pub use derived::{Shift, SubnetPlan, Tier, endpoint_service};
+pub use derived::{Shift, SubnetPlan, Tier, endpoint_service, partition};
+pub use flow_logs::{FlowLogsConfig, Traffic};
 pub use load_balancer::{AlbConfig, CertificateConfig};
-pub use network::{GatewayService, Nat, NetConfig};
+pub use network::{GatewayService, Nat, NetConfig, Zones};
 pub use network_acl::NetworkAclConfig;
 pub use parameters::{Parameter, ParameterLayer, TypedParameter};
 pub use repositories::{EcrConfig, TagMutability};
 pub use roles::{Effect, Github, IamConfig, OneOrMore, Statement};
+pub use schedules::Schedule;
 pub use security_groups::{AlbEgress, Direction, Peer, Ports, Protocol, SgConfig, SgGroup, SgRule};
-pub use service::{Architecture, Autoscaling, Service, Spot};
+pub use service::{Architecture, Autoscaling, ScheduledLimits, Service, Spot};
+pub use tables::{
+    AttributeType, Billing, BillingMode, GlobalIndex, KeyAttribute, LocalIndex, Projection, ProjectionKind, TableClass,
+    TableConfig, TableNames, Throughput, refers_to_table,
+};
 
 /// Greatest priority of a listener rule: that of the rule for what no other rule matches, where such a rule is needed.
 ///
@@ -72,13 +83,20 @@ pub struct Stack {
     pub ecr: EcrConfig,
     /// PostgreSQL database
     pub db: DbConfig,
+    /// DynamoDB tables, by a short name of your choice
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tables: BTreeMap<String, TableConfig>,
     /// Parameters in the SSM Parameter Store, by name; a value may hold `${db.host}`, `${db.port}`, `${db.name}`,
-    /// `${db.user}`, `${db.password}`, `${alb.dns_name}` and `${alb.url}`
+    /// `${db.user}`, `${db.password}`, `${table.NAME.name}`, `${table.NAME.arn}`, `${alb.dns_name}` and `${alb.url}`
     pub parameters: BTreeMap<String, Parameter>,
     /// Application Load Balancer
     pub alb: AlbConfig,
+    /// Alarms for people
+    pub alarms: AlarmsConfig,
     /// ECS cluster
     pub cluster: ClusterConfig,
     /// Services, by a short name of your choice; a file that names any has exactly those
     pub services: BTreeMap<String, Service>,
+    /// Tasks that run at certain times, by a short name of your choice
+    pub schedules: BTreeMap<String, Schedule>,
 }

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::tables::refers_to_table;
+
 /// Describes one parameter of the Parameter Store: its value alone, or a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -43,14 +45,15 @@ impl Parameter {
 
     /// Returns the layer whose outputs the value needs, which is the layer that writes the parameter.
     pub fn layer(&self) -> ParameterLayer {
-        if self.template().contains("${db.") { ParameterLayer::Db } else { ParameterLayer::Alb }
+        let template = self.template();
+        if template.contains("${db.") || refers_to_table(template) { ParameterLayer::Db } else { ParameterLayer::Alb }
     }
 }
 
 /// Names the layer that writes a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParameterLayer {
-    /// Written by ecs-db: it refers to the database
+    /// Written by ecs-db: it refers to the database, or to a table
     Db,
     /// Written by ecs-alb: it refers to the load balancer, or to nothing
     Alb,

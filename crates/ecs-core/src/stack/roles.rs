@@ -17,6 +17,8 @@ pub struct IamConfig {
     pub parameter_policy: String,
     /// Name of the role with which ECS shifts traffic, made when a service's deployment strategy does
     pub infrastructure_role: String,
+    /// Name of the role with which EventBridge Scheduler runs tasks, made when the file has schedules
+    pub scheduler_role: String,
     /// What ECS itself may do beside pulling images, writing logs and reading the services' secrets
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub execution_statements: Vec<Statement>,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Deployment, HealthCheck, OneOrMore, Sidecar, Statement};
+use super::{Condition, Deployment, HealthCheck, OneOrMore, ServiceAlarms, Sidecar, Statement};
 
 /// Describes one service: its task definition, its place behind the load balancer and how it is deployed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -103,6 +103,9 @@ pub struct Service {
     /// Seconds that a target drains: AWS's own default of 300 makes every deployment slow
     #[schemars(range(min = 0, max = 3600))]
     pub deregistration_delay: i32,
+    /// CloudWatch alarms on the service, for people
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alarms: Option<ServiceAlarms>,
     /// Let Application Auto Scaling own the number of tasks
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Autoscaling>,
@@ -138,7 +141,7 @@ pub struct Spot {
     pub weight: i32,
 }
 
-/// Describes target tracking for a service: at least one of the three targets.
+/// Describes how the number of a service's tasks scales: by at least one of the three targets, or by schedules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Autoscaling {
@@ -158,4 +161,26 @@ pub struct Autoscaling {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub requests_per_target: Option<u32>,
+    /// Other limits at certain times; from the first of them on, `min` and `max` are what the last one has set
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<ScheduledLimits>,
+}
+
+/// Describes at which times the number of tasks has which limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduledLimits {
+    /// A short name, unique in the service
+    pub name: String,
+    /// When, as AWS writes it: `cron(0 20 * * ? *)`, `rate(1 day)` or `at(2027-01-01T00:00:00)`
+    pub expression: String,
+    /// Time zone of the expression, such as `Europe/Berlin` (default: UTC)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
+    /// Least number of tasks from then on
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min: Option<u32>,
+    /// Greatest number of tasks from then on
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<u32>,
 }

@@ -1,4 +1,4 @@
-//! The `${…}` references in the values of parameters and secrets.
+//! The `${…}` references in the values of parameters, secrets and environment variables, and in the resources of policies.
 
 /// Names, without the layer, of what a parameter can say of the database.
 pub const DATABASE_NAMES: [&str; 5] = ["host", "port", "name", "user", "password"];
@@ -8,6 +8,15 @@ pub const BALANCER_NAMES: [&str; 2] = ["dns_name", "url"];
 
 /// The reference by which a service reads the secret that RDS made; a field of it may follow.
 pub const SECRET_ARN: &str = "${db.secret_arn}";
+
+/// What a reference says of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableField {
+    /// Its name
+    Name,
+    /// Its ARN
+    Arn,
+}
 
 /// One piece of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,15 +51,35 @@ pub fn parts(template: &str) -> Vec<Part<'_>> {
     parts
 }
 
+/// Returns the table's key and what of it is meant, if a reference has the form of one to a table.
+pub fn table_reference(reference: &str) -> Option<(&str, TableField)> {
+    let (key, field) = reference.strip_prefix("table.")?.rsplit_once('.')?;
+    match field {
+        "name" => Some((key, TableField::Name)),
+        "arn" => Some((key, TableField::Arn)),
+        _ => None,
+    }
+}
+
 /// Returns every reference that a parameter can hold, as it is written between the braces.
-pub fn references() -> impl Iterator<Item = String> {
+pub fn references<'t>(tables: impl IntoIterator<Item = &'t String>) -> impl Iterator<Item = String> {
     let database = DATABASE_NAMES.iter().map(|name| format!("db.{name}"));
-    database.chain(BALANCER_NAMES.iter().map(|name| format!("alb.{name}")))
+    let tables = tables.into_iter().flat_map(|key| [format!("table.{key}.name"), format!("table.{key}.arn")]);
+    database.chain(tables).chain(BALANCER_NAMES.iter().map(|name| format!("alb.{name}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reference_to_a_table_names_it_and_a_field() {
+        assert_eq!(table_reference("table.orders.name"), Some(("orders", TableField::Name)));
+        assert_eq!(table_reference("table.orders.arn"), Some(("orders", TableField::Arn)));
+        for reference in ["table.orders", "table.orders.key", "db.host", "table"] {
+            assert_eq!(table_reference(reference), None, "{reference}");
+        }
+    }
 
     #[test]
     fn a_template_falls_into_its_parts() {

@@ -31,6 +31,7 @@ pub(super) async fn subnet(proxy: &Proxy, request: &Request) -> Result<(), Refus
     let used = !with(proxy, request, "subnetId", id).await.is_empty();
     if !used {
         super::network_acl::leave(proxy, request).await;
+        super::route_table::leave(proxy, request).await;
     }
     refuse(used, format!("The subnet '{id}' has dependencies and cannot be deleted."))
 }
@@ -46,6 +47,7 @@ pub(super) async fn vpc(proxy: &Proxy, request: &Request) -> Result<(), Refusal>
     let used = groups.iter().any(|group| value(group, "groupName") != "default")
         || !gateways.is_empty()
         || !acls.is_empty()
+        || super::nat_gateway::has_regional(proxy, &request.region, id).await
         || endpoints.iter().any(|endpoint| value(endpoint, "vpcId") == id)
         || !with(proxy, request, "vpcId", id).await.is_empty();
     refuse(used, format!("The vpc '{id}' has dependencies and cannot be deleted."))
@@ -66,6 +68,7 @@ pub(super) async fn interface(proxy: &Proxy, request: &Request) -> Result<(), Re
 pub(super) async fn has_public_addresses(proxy: &Proxy, request: &Request, vpc: &str) -> bool {
     let interfaces = with(proxy, request, "vpcId", vpc).await;
     interfaces.iter().any(|interface| !values(interface, "association/publicIp").is_empty())
+        || super::nat_gateway::has_regional(proxy, &request.region, vpc).await
 }
 
 /// Refuses to delete what something depends on.

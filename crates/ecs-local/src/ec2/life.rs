@@ -20,6 +20,8 @@ pub(super) struct Life {
     pub(super) gone: Option<f64>,
     /// Whether it has let go of what it held.
     pub(super) released: bool,
+    /// Whether it is a NAT gateway of all zones, in no subnet.
+    pub(super) regional: bool,
 }
 
 /// Where something stands.
@@ -136,7 +138,15 @@ mod tests {
     use super::*;
 
     fn life(failure: Option<(String, String)>) -> Life {
-        Life { region: String::new(), interfaces: Vec::new(), ready: 90.0, failure, gone: None, released: false }
+        Life {
+            region: String::new(),
+            interfaces: Vec::new(),
+            ready: 90.0,
+            failure,
+            gone: None,
+            released: false,
+            regional: false,
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod address;
 mod consistency;
 mod filter;
+mod flow_log;
 mod in_use;
 mod interface;
 mod internet_gateway;
@@ -137,6 +138,8 @@ async fn write(proxy: &Proxy, request: &Request) -> Result<Answer, Refusal> {
         "DeleteNetworkAclEntry" => network_acl::delete_entry(proxy, request).await?,
         "ReplaceNetworkAclAssociation" => network_acl::associate(proxy, request).await?,
         "DeleteNetworkAcl" => network_acl::delete(proxy, request).await?,
+        "CreateFlowLogs" => flow_log::create(proxy, request).await?,
+        "DeleteFlowLogs" => flow_log::delete(proxy, request),
         "CreateSecurityGroup" => security_group::create(proxy, request).await?,
         "AuthorizeSecurityGroupIngress" | "AuthorizeSecurityGroupEgress" => {
             security_group::authorize(proxy, request).await?;

@@ -30,6 +30,9 @@ pub(super) async fn all(proxy: &Proxy, region: &str) -> Vec<Element> {
 pub(super) async fn create(proxy: &Proxy, request: &Request) -> Result<Answer, Refusal> {
     let missing =
         |what: &str| Refusal::new("MissingParameter", format!("The request must contain the parameter {what}"));
+    if request.form_value("AvailabilityMode") == Some("regional") {
+        return create_regional(proxy, request).await;
+    }
     let subnet = request.form_value("SubnetId").ok_or_else(|| missing("subnetId"))?;
     let subnet = super::existing(proxy, request, subnet).await?;
     let public = request.form_value("ConnectivityType") != Some("private");
@@ -69,6 +72,7 @@ pub(super) async fn create(proxy: &Proxy, request: &Request) -> Result<Answer, R
             failure,
             gone: None,
             released: false,
+            regional: false,
         };
         // One that fails is pending first, even where nothing takes time.
         let ready = life.failure.is_none() && life.state(proxy.clock.now()) == State::Available;
@@ -78,6 +82,67 @@ pub(super) async fn create(proxy: &Proxy, request: &Request) -> Result<Answer, R
         }
     }
     Ok(answer)
+}
+
+/// Creates one that is in no zone: AWS extends it to each zone that the VPC has network interfaces in, with addresses of its
+/// own (VPC user guide, "Regional NAT gateways for automatic multi-AZ expansion").
+///
+/// # Errors
+/// There is no such VPC; it is to be in a subnet, or to have an address, as only a zonal one can.
+async fn create_regional(proxy: &Proxy, request: &Request) -> Result<Answer, Refusal> {
+    if ["SubnetId", "AllocationId"].iter().any(|name| request.form_value(name).is_some()) {
+        let message = "A regional NAT gateway takes neither subnetId nor allocationId";
+        return Err(Refusal::new("InvalidParameterCombination", message));
+    }
+    let Some(vpc) = request.form_value("VpcId") else {
+        return Err(Refusal::new("MissingParameter", "The request must contain the parameter vpcId"));
+    };
+    super::existing(proxy, request, vpc).await?;
+    let gateways = super::of_kind(proxy, request, "DescribeInternetGateways", &[("attachment.vpc-id", vpc)]).await;
+    let unattached = format!("Network {vpc} has no Internet gateway attached");
+    let mut failure = gateways.is_empty().then(|| ("Gateway.NotAttached".to_owned(), unattached));
+    let provisioning = &proxy.sky.weather().provisioning;
+    if failure.is_none() {
+        let struck = proxy.ec2.failures.strike(provisioning, weather::Kind::NatGateway, super::tag::name(request));
+        failure = struck.map(|failure| (failure.code, failure.message));
+    }
+    // moto knows zonal ones only, and those of a VPC without subnets not at all.
+    let subnets = super::of_kind(proxy, request, "DescribeSubnets", &[("vpc-id", vpc)]).await;
+    let Some(subnet) = subnets.first().map(|subnet| value(subnet, "subnetId")) else {
+        return Err(Refusal::new("InvalidParameterValue", format!("{vpc} has no subnets")));
+    };
+    let mut form = request.form.clone();
+    form.retain(|(name, _)| !["AvailabilityMode", "VpcId", "ConnectivityType"].contains(&name.as_str()));
+    form.extend([("SubnetId".to_owned(), subnet), ("ConnectivityType".to_owned(), "private".to_owned())]);
+    let answer = proxy.upstream.forward(&request.with_form(form)).await;
+    let body = String::from_utf8_lossy(&answer.body).into_owned();
+    let Some(id) = text(&body, "natGatewayId").filter(|_| answer.status.is_success()) else { return Ok(answer) };
+    for interface in texts(&body, "networkInterfaceId") {
+        let form = [("Action", "DeleteNetworkInterface"), ("NetworkInterfaceId", interface)];
+        ask(proxy, &request.region, &form).await;
+    }
+    let life = Life {
+        region: request.region.clone(),
+        interfaces: Vec::new(),
+        ready: later(proxy, provisioning.nat_gateway),
+        failure,
+        gone: None,
+        released: false,
+        regional: true,
+    };
+    proxy.ec2.nat_gateways.begin(id, life);
+    let made = all(proxy, &request.region).await.into_iter().find(|gateway| value(gateway, "natGatewayId") == id);
+    let mut made = made.unwrap_or_else(|| Element::new("natGateway"));
+    "natGateway".clone_into(&mut made.name);
+    Ok(Answer::ec2(&request.operation, &listing::render(&made)))
+}
+
+/// Whether a VPC has gateways that are in none of its subnets, and so have no network interface there.
+pub(super) async fn has_regional(proxy: &Proxy, region: &str, vpc: &str) -> bool {
+    let gone = |gateway: &Element| value(gateway, "state") == State::Deleted.as_str();
+    let regional = |gateway: &Element| value(gateway, "availabilityMode") == "regional";
+    let gateways = all(proxy, region).await;
+    gateways.iter().any(|gateway| value(gateway, "vpcId") == vpc && regional(gateway) && !gone(gateway))
 }
 
 /// Deletes one: it keeps its address and its network interface until it is gone.
@@ -143,6 +208,15 @@ fn as_it_is(proxy: &Proxy, mut gateway: Element, now: f64) -> Option<Element> {
         return None;
     }
     set(&mut gateway, "state", state.as_str());
+    set(&mut gateway, "availabilityMode", if life.regional { "regional" } else { "zonal" });
+    if life.regional {
+        gateway.take_child("subnetId");
+        set(&mut gateway, "connectivityType", "public");
+        for automatic in ["autoScalingIps", "autoProvisionZones"] {
+            set(&mut gateway, automatic, "enabled");
+        }
+        listing::replace(&mut gateway, listing::set_of("natGatewayAddressSet", []));
+    }
     if gateway.get_child("connectivityType").is_none() {
         let private = value(&gateway, "natGatewayAddressSet/item/publicIp").is_empty() && life.failure.is_none();
         set(&mut gateway, "connectivityType", if private { "private" } else { "public" });

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::in_use::refuse;
 use super::kind::Kind;
-use super::listing::{value, values};
+use super::listing::{ask, value, values};
 use super::refusal::Refusal;
 use super::vpc::same_vpc;
 use super::{existing, nat_gateway, of_kind};
@@ -111,6 +111,21 @@ pub(super) async fn delete(proxy: &Proxy, request: &Request) -> Result<(), Refus
     let Some(id) = request.form_value("RouteTableId") else { return Ok(()) };
     let associated = values(&existing(proxy, request, id).await?, "associationSet/item/routeTableAssociationId");
     refuse(!associated.is_empty(), format!("The routeTable '{id}' has dependencies and cannot be deleted."))
+}
+
+/// Lets a subnet that is about to go leave its table: moto would have it there for ever.
+pub(super) async fn leave(proxy: &Proxy, request: &Request) {
+    let Some(subnet) = request.form_value("SubnetId") else { return };
+    let tables = of_kind(proxy, request, "DescribeRouteTables", &[("association.subnet-id", subnet)]).await;
+    for table in &tables {
+        let associations = table.get_child("associationSet").into_iter().flat_map(|set| &set.children);
+        for association in
+            associations.filter_map(|node| node.as_element()).filter(|one| value(one, "subnetId") == subnet)
+        {
+            let id = value(association, "routeTableAssociationId");
+            ask(proxy, &request.region, &[("Action", "DisassociateRouteTable"), ("AssociationId", &id)]).await;
+        }
+    }
 }
 
 /// Shows the routes that lead nowhere: to a NAT gateway that is deleted, or an internet gateway that is not attached (botocore

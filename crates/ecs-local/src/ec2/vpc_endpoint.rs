@@ -54,6 +54,10 @@ pub(super) async fn create(proxy: &Proxy, request: &Request) -> Result<Answer, R
             );
             return Err(Refusal::new("InvalidParameter", message));
         }
+        if request.form_value("PrivateDnsEnabled") == Some("true") {
+            dns_is_on(proxy, request, vpc).await?;
+        }
+        one_subnet_a_zone(proxy, request, &asked.values("SubnetId")).await?;
     } else {
         let tables = asked.values("RouteTableId");
         let routed =
@@ -84,6 +88,7 @@ pub(super) async fn create(proxy: &Proxy, request: &Request) -> Result<Answer, R
             failure: failure.map(|failure| (failure.code, failure.message)),
             gone: None,
             released: false,
+            regional: false,
         };
         let ready = life.failure.is_none() && life.state(proxy.clock.now()) == State::Available;
         proxy.ec2.endpoints.begin(id, life);
@@ -92,6 +97,39 @@ pub(super) async fn create(proxy: &Proxy, request: &Request) -> Result<Answer, R
         }
     }
     Ok(answer)
+}
+
+/// Refuses private DNS in a VPC without both DNS attributes.
+///
+/// <https://docs.aws.amazon.com/vpc/latest/privatelink/create-interface-endpoint.html>
+async fn dns_is_on(proxy: &Proxy, request: &Request, vpc: &str) -> Result<(), Refusal> {
+    for (attribute, member) in [("enableDnsSupport", "enableDnsSupport"), ("enableDnsHostnames", "enableDnsHostnames")]
+    {
+        let form = [("Action", "DescribeVpcAttribute"), ("VpcId", vpc), ("Attribute", attribute)];
+        let answer = ask(proxy, &request.region, &form).await;
+        if text(text(&answer, member).unwrap_or_default(), "value") == Some("false") {
+            let message = "Enabling private DNS requires both enableDnsSupport and enableDnsHostnames VPC attributes \
+                           set to true";
+            return Err(Refusal::new("InvalidParameter", format!("{message} for {vpc}")));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses two subnets of one zone: an interface endpoint has one network interface in a zone.
+///
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>, `DuplicateSubnetsInSameZone`.
+async fn one_subnet_a_zone(proxy: &Proxy, request: &Request, subnets: &[&str]) -> Result<(), Refusal> {
+    let mut zones: Vec<String> = Vec::new();
+    for subnet in subnets {
+        let zone = value(&super::existing(proxy, request, subnet).await?, "availabilityZone");
+        if zones.contains(&zone) {
+            let message = format!("Found another VPC endpoint subnet in the availability zone of {subnet}");
+            return Err(Refusal::new("DuplicateSubnetsInSameZone", message));
+        }
+        zones.push(zone);
+    }
+    Ok(())
 }
 
 /// Changes one. A gateway endpoint's routes come and go with its tables, which moto forgets.
@@ -111,6 +149,14 @@ pub(super) async fn modify(proxy: &Proxy, request: &Request) -> Result<Answer, R
     }
     for id in [form.values("AddSubnetId"), form.values("AddSecurityGroupId")].into_iter().flatten() {
         super::existing(proxy, request, id).await?;
+    }
+    let (added_subnets, removed_subnets) = (form.values("AddSubnetId"), form.values("RemoveSubnetId"));
+    if !added_subnets.is_empty() {
+        let present = values(endpoint, "subnetIdSet/item");
+        let mut after: Vec<&str> = present.iter().map(String::as_str).collect();
+        after.retain(|id| !removed_subnets.contains(id) && !added_subnets.contains(id));
+        after.extend(added_subnets);
+        one_subnet_a_zone(proxy, request, &after).await?;
     }
     let answer = proxy.upstream.forward(request).await;
     let service = value(endpoint, "serviceName");

@@ -57,6 +57,29 @@ pub(crate) async fn refusal(proxy: &Proxy, request: &Request) -> Option<Answer> 
     }
 }
 
+/// The refusal of a call to EventBridge Scheduler whose role must not be passed, does not trust it, or was made a moment ago.
+///
+/// <https://github.com/hashicorp/terraform-provider-aws/issues/29027>
+pub(crate) async fn scheduler_refusal(proxy: &Proxy, request: &Request) -> Option<Answer> {
+    let arn = request.json["Target"]["RoleArn"].as_str().unwrap_or_default();
+    if proxy.sky.weather().denies("iam:PassRole", arn) {
+        return Some(denial::refuse(request, "iam:PassRole", arn));
+    }
+    let unsettled = role::may_be_unsettled(proxy) && role::is_unsettled(proxy, name(arn));
+    if !unsettled && role::trusts(proxy, name(arn), "scheduler.amazonaws.com").await {
+        return None;
+    }
+    let message = "The execution role you provide must allow AWS EventBridge Scheduler to assume the role.";
+    Some(Answer::refuse(request, StatusCode::BAD_REQUEST, "ValidationException", message))
+}
+
+/// Whether a service can assume a role: it is there, and not too new.
+pub(crate) async fn can_be_assumed(proxy: &Proxy, arn: &str) -> bool {
+    let form = [("Action", "GetRole"), ("RoleName", name(arn))];
+    let found = proxy.upstream.query("iam", "us-east-1", super::VERSION, &form).await;
+    found.status.is_success() && !role::is_unsettled(proxy, name(arn))
+}
+
 /// The ARN of a role that a call passes, and that nobody is allowed to pass.
 ///
 /// A task definition passes its roles, and so does a task that is run, with those of its overrides in their place; a

@@ -172,6 +172,22 @@ fn role_of(mut answer: Element) -> Option<Element> {
     Some(role)
 }
 
+/// Whether a service of AWS's may take a role on; one that is not there, nobody may.
+pub(super) async fn trusts(proxy: &Proxy, name: &str, service: &str) -> bool {
+    let form = [("Action", "GetRole"), ("RoleName", name)];
+    let Some(reply) = proxy.upstream.query("iam", "us-east-1", VERSION, &form).await.ok() else { return false };
+    let document = crate::answer::text(&reply, "AssumeRolePolicyDocument").unwrap_or_default();
+    let document: String = decoded(document);
+    document.contains(&format!("\"{service}\""))
+}
+
+/// Undoes the percent-encoding in which IAM shows policies.
+fn decoded(text: &str) -> String {
+    url::form_urlencoded::parse(format!("x={}", text.replace('+', "%2B")).as_bytes())
+        .map(|(_, value)| value.into_owned())
+        .collect()
+}
+
 fn lag(proxy: &Proxy) -> f64 {
     lasts(proxy, proxy.sky.weather().consistency.lag)
 }

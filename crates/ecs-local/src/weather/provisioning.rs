@@ -38,6 +38,21 @@ pub struct Provisioning {
     /// A change of DNS records, from `PENDING` to `INSYNC`: up to 60 s.
     #[serde(with = "humantime_serde")]
     pub dns_change: Duration,
+    /// A DynamoDB table, from `CREATING` to `ACTIVE`: usually a few seconds.
+    #[serde(with = "humantime_serde")]
+    pub table: Duration,
+    /// A change of a table, from `UPDATING` to `ACTIVE`.
+    #[serde(with = "humantime_serde")]
+    pub table_change: Duration,
+    /// A new index of a table, from `CREATING` to `ACTIVE`: usually 5 min, even where there is nothing to fill it with.
+    #[serde(with = "humantime_serde")]
+    pub table_index: Duration,
+    /// A table, from `DELETING` to not found.
+    #[serde(with = "humantime_serde")]
+    pub table_deletion: Duration,
+    /// A backup of a table, which cannot be deleted meanwhile.
+    #[serde(with = "humantime_serde")]
+    pub table_backup: Duration,
     /// The network interfaces of a load balancer or a database that is gone: usually 2 to 5 min.
     #[serde(with = "humantime_serde")]
     pub interfaces: Duration,
@@ -60,6 +75,11 @@ impl Default for Provisioning {
             certificate: seconds(180),
             certificate_records: seconds(5),
             dns_change: seconds(30),
+            table: seconds(10),
+            table_change: seconds(10),
+            table_index: seconds(300),
+            table_deletion: seconds(10),
+            table_backup: seconds(5),
             interfaces: seconds(180),
             failures: Vec::new(),
         }

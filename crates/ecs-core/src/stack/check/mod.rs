@@ -1,7 +1,9 @@
 //! What is wrong with a stack that is well-formed: everything that AWS would refuse later, as far as the file tells.
 
+mod alarms;
 mod containers;
 mod database;
+mod given;
 mod load_balancer;
 mod names;
 mod network;
@@ -9,8 +11,11 @@ mod network_acl;
 mod parameters;
 mod policies;
 mod routing;
+mod schedules;
 mod security_groups;
 mod services;
+mod tables;
+mod times;
 
 use std::fmt::Write as _;
 
@@ -76,13 +81,17 @@ pub fn check(stack: &Stack, region: Option<&str>) -> Vec<Mistake> {
     names::check(stack, &mut found);
     network::check(stack, region, &mut found);
     network_acl::check(stack, &mut found);
+    given::check(stack, &mut found);
     security_groups::check(stack, &mut found);
     load_balancer::check(stack, region, &mut found);
     database::check(stack, &mut found);
+    tables::check(stack, region, &mut found);
     parameters::check(stack, region, &mut found);
     services::check(stack, &mut found);
     policies::check(stack, &mut found);
     containers::check(stack, &mut found);
+    alarms::check(stack, region, &mut found);
+    schedules::check(stack, &mut found);
     found
 }
 

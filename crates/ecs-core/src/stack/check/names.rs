@@ -139,6 +139,9 @@ pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
     name(&POLICY, &["iam", "parameter_policy"], &stack.iam.parameter_policy);
     name(&ROLE_DESCRIPTION, &["iam", "execution_role_description"], &stack.iam.execution_role_description);
     name(&ROLE, &["iam", "infrastructure_role"], &stack.iam.infrastructure_role);
+    if let Some(flow_logs) = stack.net.flow_logs.as_ref().filter(|flow_logs| flow_logs.bucket_arn.is_none()) {
+        name(&ROLE, &["net", "flow_logs", "role"], &flow_logs.role(stack));
+    }
     if let Some(role) = stack.deploy_role() {
         name(&ROLE, &["iam", "github", "role"], &role);
     }
@@ -160,11 +163,14 @@ pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
 
 /// Checks that the roles are different ones: IAM compares names without case (`CreateRole`, `RoleName`).
 fn roles(stack: &Stack, found: &mut Vec<Mistake>) {
+    let flow_logs = stack.net.flow_logs.as_ref().filter(|flow_logs| flow_logs.bucket_arn.is_none());
+    let flow_logs = flow_logs.map(|flow_logs| flow_logs.role(stack));
     let infrastructure = Some(stack.iam.infrastructure_role.clone()).filter(|_| stack.shifts());
-    let names: [(&[&str], Option<String>); 3] = [
+    let names: [(&[&str], Option<String>); 4] = [
         (&["iam", "execution_role"], Some(stack.iam.execution_role.clone())),
         (&["iam", "infrastructure_role"], infrastructure),
         (&["iam", "github", "role"], stack.deploy_role()),
+        (&["net", "flow_logs", "role"], flow_logs),
     ];
     let mut seen: BTreeMap<String, &[&str]> = BTreeMap::new();
     for (place, name) in names {
@@ -238,16 +244,15 @@ pub(super) fn is_region(text: &str) -> bool {
 }
 
 fn retention(stack: &Stack, found: &mut Vec<Mistake>) {
-    let days = stack.cluster.log_retention_days;
-    if !RETENTION_DAYS.contains(&days) {
+    let flow_logs = stack.net.flow_logs.as_ref();
+    let flow_logs = flow_logs.map(|flow_logs| ("/net/flow_logs/retention_days", flow_logs.retention_days));
+    let all = [("/cluster/log_retention_days", stack.cluster.log_retention_days)].into_iter().chain(flow_logs);
+    for (place, days) in all.filter(|(_, days)| !RETENTION_DAYS.contains(days)) {
         let nearest = RETENTION_DAYS.iter().min_by_key(|&&value| i64::from(value).abs_diff(i64::from(days)));
-        found.push(
-            Mistake::value("/cluster/log_retention_days", format!("CloudWatch Logs keeps nothing for {days} days"))
-                .hint(format!(
-                    "the nearest that it has is {}; it has {}",
-                    nearest.copied().unwrap_or(30),
-                    one_of(RETENTION_DAYS).replace('`', "")
-                )),
-        );
+        found.push(Mistake::value(place, format!("CloudWatch Logs keeps nothing for {days} days")).hint(format!(
+            "the nearest that it has is {}; it has {}",
+            nearest.copied().unwrap_or(30),
+            one_of(RETENTION_DAYS).replace('`', "")
+        )));
     }
 }

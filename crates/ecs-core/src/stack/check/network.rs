@@ -22,6 +22,7 @@ pub(super) fn check(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake
     zones(stack, region, found);
     subnets(stack, found);
     endpoints(stack, region, found);
+    flow_logs(stack, found);
 }
 
 fn vpc(stack: &Stack, found: &mut Vec<Mistake>) {
@@ -45,10 +46,10 @@ fn vpc(stack: &Stack, found: &mut Vec<Mistake>) {
 }
 
 fn zones(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake>) {
-    let zones = &stack.net.zones;
-    if zones.len() < 2 {
+    let zones = stack.net.zones.named();
+    if stack.net.zones.len() < 2 {
         // Source: CreateLoadBalancer, Subnets: "You must specify subnets from at least two Availability Zones".
-        let message = format!("a load balancer and a database need two zones or more, found {}", zones.len());
+        let message = format!("a load balancer and a database need two zones or more, found {}", stack.net.zones.len());
         found.push(Mistake::value("/net/zones", message));
     }
     // Without a known region, the first full name tells which one the others must be in.
@@ -184,7 +185,7 @@ fn endpoints(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake>) {
             found.push(Mistake::value(place, format!("`{service}` stands here twice")));
         }
     }
-    if net.nat != Nat::None {
+    if net.nat != Nat::None || net.derives_endpoints() {
         return;
     }
     let has = |wanted: &str| net.interface_endpoints.iter().any(|service| full(service) == full(wanted));
@@ -204,6 +205,39 @@ fn endpoints(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake>) {
         let mistake = Mistake::value("/net/nat", format!("without a NAT gateway tasks have no way {why}"));
         let related = mistake.hint(format!("add {}", ways.join(" and ")));
         found.push(related.related(&["net", "interface_endpoints"]).related(&["net", "gateway_endpoints"]));
+    }
+}
+
+fn flow_logs(stack: &Stack, found: &mut Vec<Mistake>) {
+    let Some(config) = &stack.net.flow_logs else { return };
+    let place = |key: &str| pointer(&["net", "flow_logs", key]);
+    if let Some(arn) = &config.bucket_arn {
+        // Source: CreateFlowLogs, LogDestination: "arn:aws:s3:::my_bucket/my_subfolder/", but not the folder `AWSLogs`.
+        let parts: Vec<&str> = arn.splitn(6, ':').collect();
+        let bucket = match parts.as_slice() {
+            ["arn", partition, "s3", "", "", path] if partition.starts_with("aws") => *path,
+            _ => "",
+        };
+        let folder = bucket.split('/').nth(1).unwrap_or_default();
+        if bucket.is_empty() || bucket.starts_with('/') || folder == "AWSLogs" {
+            let mistake = Mistake::value(place("bucket_arn"), format!("`{arn}` is not the ARN of an S3 bucket"));
+            found.push(mistake.hint("write `arn:aws:s3:::BUCKET` or `arn:aws:s3:::BUCKET/FOLDER/`"));
+        }
+        for (key, given) in [("log_group", config.log_group.is_some()), ("role", config.role.is_some())] {
+            if given {
+                let message = format!("a bucket takes the place of CloudWatch Logs, and needs no `{key}`");
+                found.push(Mistake::key(place(key), message).related(&["net", "flow_logs", "bucket_arn"]));
+            }
+        }
+    }
+    let group = config.log_group(stack);
+    // Source: CreateLogGroup, LogGroupName.
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-/.#".contains(c);
+    if group.is_empty() || group.len() > 512 || !group.chars().all(allowed) {
+        found.push(Mistake::value(place("log_group"), format!("`{group}` is not the name of a log group")));
+    }
+    if stack.services.iter().any(|(key, service)| service.log_group(key) == group) {
+        found.push(Mistake::value(place("log_group"), format!("`{group}` is the log group of a service")));
     }
 }
 

@@ -138,16 +138,21 @@ fn crossings(stack: &Stack, acl: &NetworkAclConfig) -> Vec<Crossing> {
         let server = if stack.net.database_subnets { Tier::Database } else { Tier::Private };
         between(Tier::Private, server, stack.db.port, "connections to the database", "the database's answers");
     }
-    if !stack.net.interface_endpoints.is_empty() {
+    if !stack.interface_endpoints().is_empty() {
         between(Tier::Private, Tier::Private, 443, "requests to the endpoints", "the endpoints' answers");
     }
-    let listens = if stack.alb.certificate_arn.is_some() { &[80, 443][..] } else { &[80] };
+    let https = stack.alb.serves_https();
+    let listens: &[u16] = match (https, stack.alb.redirect) {
+        (false, _) => &[80],
+        (true, true) => &[80, 443],
+        (true, false) => &[443],
+    };
     for port in listens {
         let sources = stack.sg.alb_sources.clone();
         add(Tier::Public, false, (*port, *port), sources.clone(), "requests to the load balancer");
         add(Tier::Public, true, EPHEMERAL, sources, "the load balancer's answers");
     }
-    if stack.net.nat != Nat::None || !stack.net.gateway_endpoints.is_empty() {
+    if stack.net.nat != Nat::None || !stack.gateway_endpoints().is_empty() {
         add(Tier::Private, true, (443, 443), everywhere(), "the tasks' requests to AWS");
         add(Tier::Private, false, EPHEMERAL, everywhere(), "the answers to the tasks' requests");
     }

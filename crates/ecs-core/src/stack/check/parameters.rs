@@ -4,7 +4,7 @@ use super::containers::containers;
 use super::names::is_region;
 use super::{Mistake, did_you_mean, list};
 use crate::stack::pointer::pointer;
-use crate::stack::template::{BALANCER_NAMES, DATABASE_NAMES, Part, SECRET_ARN, parts, references};
+use crate::stack::template::{BALANCER_NAMES, DATABASE_NAMES, Part, SECRET_ARN, parts, references, table_reference};
 use crate::stack::{Parameter, PasswordStore, Stack};
 
 /// Greatest number of levels of a parameter's name. Source: `PutParameter`, `Name`.
@@ -57,6 +57,7 @@ pub(super) fn check(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake
         }
         for (variable, value) in container.environment {
             let place = container.place("environment", variable);
+            found.extend(table_references(stack, &place, value));
             if let Some(reference) = first_reference(value) {
                 found.push(
                     Mistake::value(place, format!("a plain environment variable cannot refer to `${{{reference}}}`"))
@@ -117,15 +118,16 @@ fn value(stack: &Stack, name: &str, parameter: &Parameter, found: &mut Vec<Mista
             Part::Text(_) => {}
             Part::Unclosed(_) => found.push(Mistake::value(&place, "a `${` is not closed by `}`")),
             Part::Reference(reference) => {
-                if reference_is_known(reference) {
+                if reference_is_known(reference) || is_table(stack, reference) {
                     references.push(reference);
                 } else {
-                    found.push(unknown_reference(&place, reference));
+                    found.push(unknown_reference(stack, &place, reference));
                 }
             }
         }
     }
     let database = references.iter().any(|reference| reference.starts_with("db."));
+    let table = references.iter().any(|reference| reference.starts_with("table."));
     if parameter.secure() && !template.is_empty() && !parts.iter().any(|part| !matches!(part, Part::Text(_))) {
         found.push(
             Mistake::value(&place, "a secret must not stand in a stack file")
@@ -136,9 +138,10 @@ fn value(stack: &Stack, name: &str, parameter: &Parameter, found: &mut Vec<Mista
                 .related(&["parameters", name, "secure"]),
         );
     }
-    if database && references.iter().any(|reference| reference.starts_with("alb.")) {
+    if (database || table) && references.iter().any(|reference| reference.starts_with("alb.")) {
+        let other = if database { "the database" } else { "a table" };
         found.push(
-            Mistake::value(&place, "a parameter can refer to the database or to the load balancer, not to both")
+            Mistake::value(&place, format!("a parameter can refer to {other} or to the load balancer, not to both"))
                 .hint("make two parameters, and put them together in the container"),
         );
     }
@@ -170,9 +173,33 @@ fn value(stack: &Stack, name: &str, parameter: &Parameter, found: &mut Vec<Mista
     }
 }
 
-fn unknown_reference(place: &str, reference: &str) -> Mistake {
-    let known: Vec<String> = references().collect();
-    let mistake = Mistake::value(place, format!("unknown reference `${{{reference}}}`"));
+/// Finds the references to tables that there are not, in a text where nothing else is a reference of ours.
+pub(super) fn table_references(stack: &Stack, place: &str, text: &str) -> Vec<Mistake> {
+    let unknown = |part| match part {
+        Part::Reference(reference) if reference.starts_with("table.") && !is_table(stack, reference) => {
+            Some(unknown_reference(stack, place, reference))
+        }
+        Part::Unclosed(rest) if rest.starts_with("table.") => {
+            Some(Mistake::value(place, "a `${` is not closed by `}`"))
+        }
+        Part::Reference(_) | Part::Unclosed(_) | Part::Text(_) => None,
+    };
+    parts(text).into_iter().filter_map(unknown).collect()
+}
+
+fn unknown_reference(stack: &Stack, place: &str, reference: &str) -> Mistake {
+    let known: Vec<String> = references(stack.tables.keys()).collect();
+    let mistake = Mistake::value(place, format!("unknown reference `${{{reference}}}`")).related(&["tables"]);
+    if reference.starts_with("table.") {
+        let tables: Vec<String> = references(stack.tables.keys()).filter(|one| one.starts_with("table.")).collect();
+        return match did_you_mean(reference, tables.iter().map(String::as_str)) {
+            Some(meant) => mistake.hint(format!("did you mean `${{{meant}}}`?")),
+            None if tables.is_empty() => mistake.hint("the stack has no `[tables.…]`"),
+            None => {
+                mistake.hint(format!("there are {}", list(tables.iter().map(|name| format!("${{{name}}}")), "and")))
+            }
+        };
+    }
     if reference == "db.secret_arn" {
         return mistake.hint(format!("write `{SECRET_ARN}` in the service's `secrets`, not in a parameter"));
     }
@@ -180,6 +207,10 @@ fn unknown_reference(place: &str, reference: &str) -> Mistake {
         Some(meant) => mistake.hint(format!("did you mean `${{{meant}}}`?")),
         None => mistake.hint(format!("there are {}", list(known.iter().map(|name| format!("${{{name}}}")), "and"))),
     }
+}
+
+fn is_table(stack: &Stack, reference: &str) -> bool {
+    table_reference(reference).is_some_and(|(key, _)| stack.tables.contains_key(key))
 }
 
 fn reference_is_known(reference: &str) -> bool {

@@ -1,14 +1,15 @@
 //! What the roles may do beside what the tools give them: statements of policies, and the permissions boundary.
 
 use super::Mistake;
+use super::parameters::table_references;
 use crate::stack::pointer::pointer;
 use crate::stack::{Stack, Statement};
 
 /// Checks the statements of all policies.
 pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
-    statements(&["iam", "execution_statements"], &stack.iam.execution_statements, found);
+    statements(stack, &["iam", "execution_statements"], &stack.iam.execution_statements, found);
     for (key, service) in &stack.services {
-        statements(&["services", key, "policy"], &service.policy, found);
+        statements(stack, &["services", key, "policy"], &service.policy, found);
     }
     if let Some(arn) = stack.iam.permissions_boundary.as_ref().filter(|arn| !is_policy(arn)) {
         found.push(
@@ -18,7 +19,7 @@ pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
     }
 }
 
-fn statements(path: &[&str], statements: &[Statement], found: &mut Vec<Mistake>) {
+fn statements(stack: &Stack, path: &[&str], statements: &[Statement], found: &mut Vec<Mistake>) {
     for (index, Statement { actions, resources, conditions, .. }) in statements.iter().enumerate() {
         let index = index.to_string();
         let place = |rest: &[&str]| pointer(&[path, &[index.as_str()], rest].concat());
@@ -32,6 +33,9 @@ fn statements(path: &[&str], statements: &[Statement], found: &mut Vec<Mistake>)
                 Mistake::value(place(&["actions", &position.to_string()]), format!("`{action}` is not an action"))
                     .hint("write it like `s3:GetObject`"),
             );
+        }
+        for (position, resource) in resources.iter().enumerate() {
+            found.extend(table_references(stack, &place(&["resources", &position.to_string()]), resource));
         }
         for (position, resource) in resources.iter().enumerate().filter(|(_, resource)| !is_resource(resource)) {
             found.push(
@@ -56,7 +60,12 @@ fn is_action(action: &str) -> bool {
 }
 
 /// Source: IAM's guide, "IAM JSON policy elements: Resource": an ARN, with wildcards and policy variables; or all.
+///
+/// A reference to a table's ARN is one, and may be followed by what belongs to the table: `/index/*`.
 fn is_resource(resource: &str) -> bool {
+    if let Some((_, rest)) = resource.strip_prefix("${table.").and_then(|inner| inner.split_once(".arn}")) {
+        return rest.is_empty() || (rest.starts_with('/') && !rest.contains(char::is_whitespace));
+    }
     let parts: Vec<&str> = resource.splitn(6, ':').collect();
     let arn =
         matches!(parts.as_slice(), ["arn", _, service, _, _, resource] if !service.is_empty() && !resource.is_empty());

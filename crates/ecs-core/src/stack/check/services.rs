@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::containers::image_problem;
 use super::names::{ECS, ROLE, Rule, TARGET_GROUP};
-use super::{Mistake, list, routing};
+use super::{Mistake, list, routing, times};
 use crate::stack::derived::minutes;
 use crate::stack::pointer::pointer;
-use crate::stack::{Deployment, Service, Stack, Strategy, fargate};
+use crate::stack::{Deployment, ScheduledLimits, Service, Stack, Strategy, fargate};
 
 /// Longest bake time and longest time between two steps, in minutes: a day. Source: `CanaryConfiguration`,
 /// `LinearConfiguration`.
@@ -250,7 +250,10 @@ fn percents(key: &str, service: &Service, found: &mut Vec<Mistake>) {
 fn autoscaling(key: &str, service: &Service, found: &mut Vec<Mistake>) {
     let Some(autoscaling) = &service.autoscaling else { return };
     let place = |member: &str| pointer(&["services", key, "autoscaling", member]);
-    if autoscaling.min == 0 {
+    let targets = [autoscaling.cpu, autoscaling.memory, autoscaling.requests_per_target];
+    let tracks = targets.iter().any(Option::is_some);
+    // A schedule can.
+    if autoscaling.min == 0 && (tracks || autoscaling.schedules.is_empty()) {
         // Source: Application Auto Scaling's guide, "Target tracking": no metric data at zero tasks, so no way back.
         found.push(Mistake::value(place("min"), "autoscaling cannot start a service that has no task"));
     }
@@ -259,16 +262,45 @@ fn autoscaling(key: &str, service: &Service, found: &mut Vec<Mistake>) {
             format!("the greatest number of tasks, {}, is below the least, {}", autoscaling.max, autoscaling.min);
         found.push(Mistake::value(place("max"), message).related(&["services", key, "autoscaling", "min"]));
     }
-    if autoscaling.cpu.is_none() && autoscaling.memory.is_none() && autoscaling.requests_per_target.is_none() {
+    if !tracks && autoscaling.schedules.is_empty() {
         let mut mistake = Mistake::key(
             pointer(&["services", key, "autoscaling"]),
             format!("the autoscaling of `{key}` has no target"),
         )
-        .hint("give one or more of `cpu`, `memory` and `requests_per_target`");
-        for member in ["cpu", "memory", "requests_per_target"] {
+        .hint("give one or more of `cpu`, `memory`, `requests_per_target` and `schedules`");
+        for member in ["cpu", "memory", "requests_per_target", "schedules"] {
             mistake = mistake.related(&["services", key, "autoscaling", member]);
         }
         found.push(mistake);
+    }
+    for (index, schedule) in autoscaling.schedules.iter().enumerate() {
+        let at = |member: &str| pointer(&["services", key, "autoscaling", "schedules", &index.to_string(), member]);
+        let zone = schedule.timezone.as_deref().map(|zone| (zone, at("timezone")));
+        times::check((&schedule.expression, at("expression")), zone, found);
+        scheduled_limits(schedule, &at, found);
+        if autoscaling.schedules[..index].iter().any(|other| other.name == schedule.name) {
+            found
+                .push(Mistake::value(at("name"), format!("another schedule of `{key}` is called `{}`", schedule.name)));
+        }
+    }
+}
+
+fn scheduled_limits(schedule: &ScheduledLimits, at: &dyn Fn(&str) -> String, found: &mut Vec<Mistake>) {
+    let ScheduledLimits { name, min, max, .. } = schedule;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
+        let mistake = Mistake::value(at("name"), format!("`{name}` cannot be the name of a schedule"));
+        found.push(mistake.hint("letters, digits, _ and -, at most 64"));
+    }
+    match (min, max) {
+        (None, None) => {
+            found.push(Mistake::value(at("name"), format!("the schedule `{name}` has neither `min` nor `max`")))
+        }
+        (Some(min), Some(max)) if max < min => {
+            let message = format!("the greatest number of tasks, {max}, is below the least, {min}");
+            found.push(Mistake::value(at("max"), message));
+        }
+        (Some(_), Some(_)) | (Some(_), None) | (None, Some(_)) => {}
     }
 }
 

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::stack::Zones;
 
 /// Returns what is wrong with the default stack after a merge patch, as `place: message (hint)`.
 fn mistakes(patch: &Value) -> Vec<String> {
@@ -55,6 +56,8 @@ fn every_mistake_says_where_what_and_what_to_do() {
             json!({"net": {"zones": ["a"]}}),
             &["net.zones: a load balancer and a database need two zones or more, found 1"],
         ),
+        (json!({"net": {"zones": 3, "nat": "regional"}}), &[]),
+        (json!({"net": {"zones": 1}}), &["net.zones: a load balancer and a database need two zones or more, found 1"]),
         (json!({"net": {"zones": ["a", "us-east-1a"]}}), &["net.zones.1: the zone `us-east-1a` is the same as `a`"]),
         (
             json!({"net": {"zones": ["a", "eu-west-1b"]}}),
@@ -73,11 +76,30 @@ fn every_mistake_says_where_what_and_what_to_do() {
             ],
         ),
         (json!({"net": {"nat": "single", "database_subnets": true}}), &[]),
+        (json!({"net": {"nat": "none"}}), &[]),
         (
-            json!({"net": {"nat": "none"}}),
+            json!({"net": {"nat": "none", "gateway_endpoints": ["dynamodb"]}}),
             &[
                 "net.nat: without a NAT gateway tasks have no way to pull images, to write logs, to read parameters (add `ecr.api`, `ecr.dkr`, `logs` and `ssm` to `interface_endpoints` and `s3` to `gateway_endpoints`)",
             ],
+        ),
+        (
+            json!({"net": {"vpc_id": "vpc-01234567", "public_subnet_ids": ["subnet-01234567", "subnet-01234568"], "private_subnet_ids": ["subnet-01234569", "subnet-0123456a"]}}),
+            &[],
+        ),
+        (
+            json!({"net": {"vpc_id": "vpc-1", "public_subnet_ids": ["subnet-0123456789abcdef0"], "private_subnet_ids": ["subnet-0123456789abcdef0", "subnet-01234567"], "nat": "single", "cidr": "10.1.0.0/16"}}),
+            &[
+                "net.vpc_id: `vpc-1` is not the id of a VPC",
+                "net.public_subnet_ids: two public subnets or more are needed, in two zones, found 1",
+                "net.private_subnet_ids.0: `subnet-0123456789abcdef0` is one of the public subnets already",
+                "net.cidr: `cidr` is for a VPC that ecs-net makes, and `vpc_id` names one that there is (leave out `cidr`, or `vpc_id` and the subnets' ids)",
+                "net.nat: `nat` is for a VPC that ecs-net makes, and `vpc_id` names one that there is (leave out `nat`, or `vpc_id` and the subnets' ids)",
+            ],
+        ),
+        (
+            json!({"net": {"private_subnet_ids": ["subnet-01234567", "subnet-01234568"]}}),
+            &["net.private_subnet_ids: subnets of a VPC that is not named (`vpc_id` names it)"],
         ),
         (
             json!({"net": {"nat": "none", "interface_endpoints": ["ecr.api", "com.amazonaws.us-east-1.ecr.dkr", "logs", "ssm"]}}),
@@ -205,6 +227,60 @@ fn every_mistake_says_where_what_and_what_to_do() {
             json!({"iam": {"execution_role": "FRONTENDtaskrole"}}),
             &[
                 "services.frontend.task_role: the task role of `frontend` is the execution role `FRONTENDtaskrole` (the containers could then read every parameter of the stack)",
+            ],
+        ),
+        (
+            json!({"tables": {"orders": {"partition_key": {"name": "id", "type": "S"}}}, "services": {"frontend": {
+                "environment": {"TABLE": "${table.orders.name}", "HOME": "${HOME}"},
+                "policy": [{"actions": ["dynamodb:Query"], "resources": ["${table.orders.arn}", "${table.orders.arn}/index/*"]}],
+            }}, "parameters": {"/x": "${table.orders.arn}"}}),
+            &[],
+        ),
+        (
+            json!({"tables": {"orders": {"partition_key": {"name": "id", "type": "S"}}}, "services": {"frontend": {
+                "environment": {"TABLE": "${table.order.name}"},
+                "policy": [{"actions": ["dynamodb:Query"], "resources": ["${table.orders.name}"]}],
+            }}, "parameters": {"/x": "${table.orders.arn} ${alb.url}", "/y": "${table.orders}"}}),
+            &[
+                "parameters.\"/x\": a parameter can refer to a table or to the load balancer, not to both (make two parameters, and put them together in the container)",
+                "parameters.\"/y\": unknown reference `${table.orders}` (did you mean `${table.orders.arn}`?)",
+                "services.frontend.environment.TABLE: unknown reference `${table.order.name}` (did you mean `${table.orders.name}`?)",
+                "services.frontend.policy.0.resources.0: `${table.orders.name}` is not an ARN (write it like `arn:aws:s3:::bucket/*`)",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"environment": {"TABLE": "${table.orders.name}"}}}}),
+            &[
+                "services.frontend.environment.TABLE: unknown reference `${table.orders.name}` (the stack has no `[tables.…]`)",
+            ],
+        ),
+        (
+            json!({"tables": {"Orders": {
+                "name": "a b", "partition_key": {"name": "id", "type": "S"}, "sort_key": {"name": "id", "type": "N"},
+                "encryption": "kms", "ttl": "",
+                "indexes": {"x": {"partition_key": {"name": "day", "type": "N"}, "projection": []}},
+            }, "b": {
+                "name": "same", "partition_key": {"name": "id", "type": "S"}, "ttl": "id",
+                "encryption": "arn:aws:kms:eu-west-1:123456789012:key/k",
+                "local_indexes": {"by-day": {"sort_key": {"name": "day", "type": "S"}}},
+            }, "c": {
+                "name": "same", "partition_key": {"name": "id", "type": "S"},
+                "encryption": "arn:aws:kms:us-east-1:123456789012:alias/k",
+            }}}),
+            &[
+                "tables.Orders: `Orders` cannot be the short name of a table (lower-case letters, digits and hyphens, a letter first: references are made with it)",
+                "tables.Orders.name: the table name `a b` holds ' ', only letters, digits and _-. are allowed",
+                "tables.Orders.sort_key.type: `id` is `N` here and `S` before",
+                "tables.Orders.sort_key.name: `id` is the partition key already",
+                "tables.Orders.indexes.x: the index name `x` has fewer than 3 characters",
+                "tables.Orders.indexes.x.projection: a projection lists attributes (`\"keys_only\"` holds none but the keys, `\"all\"` all of them)",
+                "tables.Orders.ttl: an attribute's name has 1 to 255 characters, found ``",
+                "tables.Orders.encryption: expected `aws_owned`, `aws_managed` or the ARN of a KMS key, found `kms` (a KMS key is `arn:aws:kms:REGION:ACCOUNT:key/ID`)",
+                "tables.b.local_indexes: a local secondary index sorts in another way, and the table has no `sort_key`",
+                "tables.b.ttl: `id` must be a number to say when an item expires",
+                "tables.b.encryption: the key is in eu-west-1, the table in us-east-1",
+                "tables.c.name: the table `same` of `c` is also that of `b`",
+                "tables.c.encryption: `arn:aws:kms:us-east-1:123456789012:alias/k` is not the ARN of a KMS key (a KMS key is `arn:aws:kms:REGION:ACCOUNT:key/ID`; an alias is none)",
             ],
         ),
         (json!({"alb": {"name": "internal-x"}}), &["alb.name: a load balancer name must not start with `internal-`"]),
@@ -479,7 +555,45 @@ fn every_mistake_says_where_what_and_what_to_do() {
             json!({"services": {"frontend": {"autoscaling": {"min": 0, "max": 0}}}}),
             &[
                 "services.frontend.autoscaling.min: autoscaling cannot start a service that has no task",
-                "services.frontend.autoscaling: the autoscaling of `frontend` has no target (give one or more of `cpu`, `memory` and `requests_per_target`)",
+                "services.frontend.autoscaling: the autoscaling of `frontend` has no target (give one or more of `cpu`, `memory`, `requests_per_target` and `schedules`)",
+            ],
+        ),
+        (
+            json!({"services": {"frontend": {"autoscaling": {"min": 0, "max": 0, "schedules": [
+                {"name": "day", "expression": "cron(0 8 * * ? *)", "timezone": "Europe/Berlin", "min": 1, "max": 2},
+                {"name": "day", "expression": "rate(1 week)", "timezone": "here and there", "min": 2, "max": 1},
+                {"name": "", "expression": "at(2027-01-01T00:00:00)"}
+            ]}}}}),
+            &[
+                "services.frontend.autoscaling.schedules.1.expression: `rate(1 week)` is no schedule: `week` is none of minutes, hours and days (as AWS writes it: `cron(0 3 * * ? *)`, `rate(1 hour)` or `at(2027-01-01T00:00:00)`)",
+                "services.frontend.autoscaling.schedules.1.timezone: `here and there` is not a time zone (a name of the IANA database: `Europe/Berlin`, `America/New_York`, `UTC`)",
+                "services.frontend.autoscaling.schedules.1.max: the greatest number of tasks, 1, is below the least, 2",
+                "services.frontend.autoscaling.schedules.1.name: another schedule of `frontend` is called `day`",
+                "services.frontend.autoscaling.schedules.2.name: `` cannot be the name of a schedule (letters, digits, _ and -, at most 64)",
+                "services.frontend.autoscaling.schedules.2.name: the schedule `` has neither `min` nor `max`",
+            ],
+        ),
+        (
+            json!({"schedules": {
+                "fine": {"service": "backend", "expression": "cron(0 3 * * ? *)", "command": ["x"]},
+                "not fine": {"service": "backnd", "expression": "hourly", "dead_letter_queue": "failed"}
+            }}),
+            &[
+                "schedules.not fine: the schedule name `not fine` holds ' ', only letters, digits and _.- are allowed",
+                "schedules.not fine.service: there is no service `backnd` (did you mean `backend`?)",
+                "schedules.not fine.expression: `hourly` is no schedule: it has no parentheses (as AWS writes it: `cron(0 3 * * ? *)`, `rate(1 hour)` or `at(2027-01-01T00:00:00)`)",
+                "schedules.not fine.dead_letter_queue: `failed` is not the ARN of an SQS queue",
+            ],
+        ),
+        (
+            json!({
+                "region": "us-east-1",
+                "alarms": {"topic": "oncall"},
+                "services": {"frontend": {"alarms": {"cpu": 80, "topic": "arn:aws:sns:eu-west-1:123456789012:oncall"}}}
+            }),
+            &[
+                "alarms.topic: `oncall` is not the ARN of an SNS topic (`aws sns list-topics` prints them)",
+                "services.frontend.alarms.topic: the topic `arn:aws:sns:eu-west-1:123456789012:oncall` is not in us-east-1, where the alarms are",
             ],
         ),
         (
@@ -675,9 +789,9 @@ fn the_default_stack_is_right_in_every_region() {
 #[test]
 fn without_a_region_the_zones_must_agree_with_each_other() {
     let mut stack = Stack::default();
-    stack.net.zones = vec!["eu-west-1a".to_owned(), "eu-west-1b".to_owned()];
+    stack.net.zones = Zones::Named(vec!["eu-west-1a".to_owned(), "eu-west-1b".to_owned()]);
     assert_eq!(check(&stack, None), []);
-    stack.net.zones[1] = "eu-west-2b".to_owned();
+    stack.net.zones = Zones::Named(vec!["eu-west-1a".to_owned(), "eu-west-2b".to_owned()]);
     let found = check(&stack, None);
     assert_eq!(
         found.iter().map(|mistake| mistake.message.as_str()).collect::<Vec<_>>(),

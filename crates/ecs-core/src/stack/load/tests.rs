@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::Kind;
 use crate::stack::fargate;
-use crate::stack::{Alarms, Autoscaling, Deployment, Parameter, PasswordStore, Service, TypedParameter};
+use crate::stack::{Alarms, Autoscaling, Deployment, Parameter, PasswordStore, Service, TypedParameter, Zones};
 
 /// Loads texts as files of a fresh directory; the error's text names them without it.
 fn load_texts(files: &[(&str, &str)]) -> std::result::Result<Stack, String> {
@@ -70,10 +70,20 @@ fn the_tutorial_file_leaves_no_key_out() {
     while let Some(table) = tables.pop() {
         let map = all.pointer(&table).and_then(Value::as_object);
         tables.extend(map.into_iter().flatten().map(|(key, _)| child(&table, key)));
-        let inline =
-            ["/autoscaling", "/deployment", "/github", "/health_check", "/spot", "/sidecars/agent", "/depends_on"]
-                .iter()
-                .any(|inline| table.ends_with(inline));
+        let inline = [
+            "/autoscaling",
+            "/deployment",
+            "/services/frontend/alarms",
+            "/schedules",
+            "/github",
+            "/health_check",
+            "/spot",
+            "/sidecars/agent",
+            "/depends_on",
+            "/tables/orders",
+        ]
+        .iter()
+        .any(|inline| table.ends_with(inline));
         for key in shape::known_keys(&table).iter().filter(|_| map.is_some() && !inline) {
             // The backend has a path, and the frontend shows what is optional; an image takes the repository's place.
             let elsewhere = ["image", "host", "path", "priority"].contains(&key.as_str());
@@ -238,7 +248,7 @@ fn every_mistake_has_its_position() {
             "[net]\ncidr = \"10.0.0.0\"\nzones = \"a\"\npublic_cidrs = [\"10.0.1.0/33\"]",
             &[
                 "a.toml:2:8: expected an IPv4 range such as 10.0.0.0/16, found the string \"10.0.0.0\" (the length is missing: `/16`, say)",
-                "a.toml:3:9: expected a list, found the string \"a\" (write [\"a\"])",
+                "a.toml:3:9: expected a list or a whole number, found the string \"a\" (write [\"a\"])",
                 "a.toml:4:17: expected an IPv4 range such as 10.0.0.0/16, found the string \"10.0.1.0/33\"",
             ],
         ),
@@ -521,7 +531,7 @@ prop_compose! {
             alarms: Some(Alarms { errors_5xx, ..Alarms::default() }),
         });
         let autoscaling = autoscaling.map(|(min, max, cpu)| {
-            Autoscaling { min, max, cpu: Some(cpu), memory: None, requests_per_target: None }
+            Autoscaling { min, max, cpu: Some(cpu), memory: None, requests_per_target: None, schedules: Vec::new() }
         });
         Service { cpu, memory, port, desired, tag, environment, autoscaling, deployment, ..Service::default() }
     }
@@ -540,7 +550,7 @@ prop_compose! {
     ) -> Stack {
         let mut stack = Stack { name, region: Some("eu-west-1".to_owned()), ..Stack::default() };
         stack.net.cidr = format!("10.{second}.0.0/{length}").parse().unwrap();
-        stack.net.zones = "abcdef".chars().take(zones).map(String::from).collect();
+        stack.net.zones = Zones::Named("abcdef".chars().take(zones).map(String::from).collect());
         stack.cluster.log_retention_days = days;
         stack.parameters = [("/p/text".to_owned(), Parameter::Plain(text))].into();
         if secrets_manager {

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ecs_aws::Answer as _;
-use ecs_core::{Change, Identity, Owner, Resource, Result, Stack};
+use ecs_core::{Change, Identity, Owner, Resource, Result};
 
-use crate::{LAYER, Logs};
+use crate::{Answer as _, Api};
+
+/// The client of CloudWatch Logs.
+type Logs = Api<aws_sdk_cloudwatchlogs::Client>;
 
 /// A log group, with how long its entries are kept.
 #[derive(Debug)]
@@ -26,9 +28,9 @@ pub struct Live {
 }
 
 impl LogGroup {
-    /// Makes the log group of that name.
-    pub fn new(stack: &Stack, name: &str) -> Self {
-        Self { identity: Identity::new(&stack.name, LAYER, name), retention_days: stack.cluster.log_retention_days }
+    /// Makes the log group of that name; its entries are kept for so many days.
+    pub fn new(identity: Identity, retention_days: i32) -> Self {
+        Self { identity, retention_days }
     }
 
     fn tags(&self) -> HashMap<String, String> {
@@ -120,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_new_log_group_keeps_everything_until_it_is_told_otherwise() {
-        let group = LogGroup::new(&Stack::default(), "/ecs/frontend");
+        let group = LogGroup::new(Identity::new("prod", "svc", "/ecs/frontend"), 30);
         let live = |retention_days| Live { arn: String::new(), retention_days, new: false };
         let cases = [
             (None, vec![Change::update("retention", "for ever", "30 days")]),
