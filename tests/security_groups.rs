@@ -195,6 +195,18 @@ async fn groups_that_others_made_are_used_as_they_are_and_never_changed() {
     }
     assert_eq!(made.stderr.matches("has no rule for").count(), 3, "{}", made.stderr);
     assert_settled(&cloud, &text).await;
+    // A group of before is reported, and goes when it is told to.
+    let renamed = format!("{text}db_name = \"another\"\n");
+    let left = pipe(&cloud, "", &renamed).await.ok();
+    assert!(left.stderr.contains("security group RDS-SG"), "{}", left.stderr);
+    prune(&cloud, &renamed).await.ok();
+    let names: Vec<String> = cloud.inventory().await["security_groups"]
+        .as_array()
+        .expect("groups")
+        .iter()
+        .filter_map(|group| group["GroupName"].as_str().map(str::to_owned))
+        .collect();
+    assert!(names.contains(&"another".to_owned()) && !names.contains(&"RDS-SG".to_owned()), "{names:?}");
     let strange = pipe(&cloud, "", "[sg]\nalb_security_group_id = \"sg-0123456789abcdef0\"\n").await;
     assert_eq!(strange.code, 2, "{}", strange.stderr);
     assert!(strange.stderr.contains("has no security group sg-0123456789abcdef0"), "{}", strange.stderr);

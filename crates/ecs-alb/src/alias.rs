@@ -44,6 +44,8 @@ pub enum Known {
         /// The region
         region: String,
     },
+    /// By the whole of it: somebody else has made it
+    Exactly(String),
 }
 
 impl Known {
@@ -58,6 +60,7 @@ impl Known {
                     !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) && its_region == region
                 })
             }
+            Self::Exactly(known) => dns_name == plain(known),
         }
     }
 }
@@ -87,6 +90,12 @@ impl Alias {
     pub fn new(domain: &str, zone: Option<String>, target: Target, known: Known, zones: &Rc<Zones>) -> Self {
         let zones = Rc::clone(zones);
         Self { domain: canonical(domain), given: zone, target, known, zones, change: RefCell::default() }
+    }
+
+    /// Makes it known by a load balancer's whole DNS name.
+    #[must_use]
+    pub fn known_by(self, dns_name: &str) -> Self {
+        Self { known: Known::Exactly(dns_name.to_owned()), ..self }
     }
 
     /// Returns the zone that holds the name.
@@ -301,6 +310,7 @@ mod tests {
         for (name, fits) in cases {
             assert_eq!(known.fits(name), fits, "{name}");
         }
+        assert!(Known::Exactly(OURS.to_owned()).fits("dualstack.ECS-ALB-425835106.us-east-1.elb.amazonaws.com."));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod certificate;
 mod dns;
 mod elb;
 mod former;
+mod given;
 mod https;
 mod listener;
 mod listener_certificates;
@@ -25,7 +26,7 @@ use ecs_core::id::{ListenerRuleArn, TargetGroupArn};
 use ecs_core::member::{self, Member as _, Net, Sg};
 use ecs_core::stack::{DEFAULT_PATH, LAST_PRIORITY, ParameterLayer, Service};
 use ecs_core::tool::{Cloud as _, Tool};
-use ecs_core::{All as _, Error, Result, Run, Stack};
+use ecs_core::{All as _, Error, Held, Result, Run, Stack};
 use futures::future::join_all;
 use futures::join;
 use serde_json::{Value, json};
@@ -37,6 +38,7 @@ use crate::certificate::Certificates;
 use crate::dns::Zones;
 use crate::elb::Listings;
 use crate::former::Former;
+use crate::given::Given;
 use crate::listener::{Listener, Listeners};
 use crate::listener_certificates::ListenerCertificates;
 use crate::load_balancer::LoadBalancer;
@@ -116,7 +118,11 @@ impl Tool for Alb {
         let routing = async {
             let net: Net = run.input().await?;
             run.expect_lag(net.new);
-            check(&net)?;
+            let given = Given::look(&elb, stack, &net.vpc_id, &listings).await?;
+            match &given {
+                Some(given) => given.check_priorities(&elb, stack).await?,
+                None => check(&net)?,
+            }
             let group = |(key, service): (&String, &Service)| {
                 run.ensure(&elb, TargetGroup::new(stack, key, service, &net.vpc_id, &listings))
             };
@@ -136,44 +142,63 @@ impl Tool for Alb {
             let balancer = async {
                 let sg: Sg = run.input().await?;
                 run.expect_lag(sg.new);
+                if let Some(given) = given {
+                    given.check_group(run, &sg);
+                    let _ = tell.send(Address::of(stack, &given.balancer, given.https));
+                    return Ok(Front::Given(given));
+                }
                 let balancer = run.ensure(&elb, LoadBalancer::new(stack, &net, &sg, &listings)).await?;
                 // Nobody is told when the other branch was dropped, and then nobody needs to know.
-                let _ = tell.send(Address::of(stack, &balancer));
+                let _ = tell.send(Address::of(stack, &balancer, stack.alb.serves_https()));
                 let listeners = Listeners::of(&balancer);
                 // Read beside the target groups; should that fail, the listener reads again, and says so.
                 let _ = listeners.get(&elb).await;
-                Ok((balancer, listeners))
+                Ok(Front::Made(balancer, listeners))
             };
             let certificate = https::certificate(run, &dns, stack, &zones, &certificates);
             let (groups, alternates, balancer, certificate) =
                 join!(join_all(groups), alternates, balancer, certificate);
-            let ((groups, alternates), ((balancer, listeners), certificate)) =
+            let ((groups, alternates), (front, certificate)) =
                 ((groups.all(), alternates).all(), (balancer, certificate).all()).all()?;
             let groups: BTreeMap<String, TargetGroupArn> =
                 stack.services.keys().cloned().zip(groups.iter().map(|group| group.arn.clone())).collect();
 
-            let (default, _) =
-                stack.default_service().ok_or_else(|| Error::usage("every service has a path: one must have none"))?;
-            let listener = Listener::serving(stack, &balancer, &listeners, &groups[default], certificate);
-            let listener = run.ensure(&elb, listener).await?;
-            let rules = Rules::of(&listener, wanted_rules(stack, &groups, &alternates), run.prunes());
-            // First of all, or a rule that is to go could hold a priority that is wanted.
-            Others::among_rules(stack, &listings, &rules).ensure(run, &elb).await?;
+            let wanted = wanted_rules(stack, &groups, &alternates);
+            let (listener, rules) = match &front {
+                Front::Made(balancer, listeners) => {
+                    let (default, _) = stack
+                        .default_service()
+                        .ok_or_else(|| Error::usage("every service has a host or a path: one must have neither"))?;
+                    let listener = Listener::serving(stack, balancer, listeners, &groups[default], certificate);
+                    let listener = run.ensure(&elb, listener).await?;
+                    let rules = Rules::of(&listener, wanted, run.prunes());
+                    // First of all, or a rule that is to go could hold a priority that is wanted.
+                    Others::among_rules(stack, &listings, &rules).ensure(run, &elb).await?;
+                    (Some(listener), rules)
+                }
+                Front::Given(given) => {
+                    let rules = Rules::shared(&given.listener, &stack.name, wanted);
+                    Others::our_rules(stack, &listings, Some(&rules)).ensure(run, &elb).await?;
+                    (None, rules)
+                }
+            };
+            let listener_arn = rules.listener().clone();
             let made = Rule::all(stack, &rules).into_iter().map(async |rule| {
                 let key = rule.key().to_owned();
                 Ok((key, run.ensure(&elb, rule).await?.into_live()))
             });
             let rules: BTreeMap<String, rule::Live> = join_all(made).await.all()?.into_iter().collect();
-            Ok((balancer, listeners, listener, Routes { groups, alternates, rules }))
+            Ok((front, (listener, listener_arn), Routes { groups, alternates, rules }))
         };
         let ((), routing, parameters) = join!(look, routing, parameters);
-        let ((balancer, listeners, listener, routes), ()) = (routing, parameters).all()?;
-        let Address { dns_name, url } = Address::of(stack, &balancer);
+        let ((front, (listener, listener_arn), routes), ()) = (routing, parameters).all()?;
+        let balancer = front.balancer();
+        let Address { dns_name, url } = Address::of(stack, balancer, front.serves_https(stack));
         run.publish(&member::Alb {
             load_balancer_arn: Some(balancer.arn.clone()),
             dns_name,
             url,
-            listener_arn: Some(listener.arn.clone()),
+            listener_arn: Some(listener_arn),
             target_group_arns: routes.target_groups(),
             alternate_target_group_arns: routes.alternate_target_groups(),
             production_rule_arns: routes.production_rules(),
@@ -181,15 +206,23 @@ impl Tool for Alb {
 
         // From here on it is about requests: services can be made already.
         let redirect = async {
-            if stack.alb.serves_https() && stack.alb.redirect {
-                // Only now: before, 443 might not have known all the paths.
-                run.ensure(&elb, Listener::redirecting(stack, &balancer, &listeners, &routes.all_groups())).await?;
-            }
-            Others::beside(stack, &listings, &listeners, routes.alternates.keys()).ensure(run, &elb).await
+            let listeners = match &front {
+                Front::Made(balancer, listeners) => {
+                    if stack.alb.serves_https() && stack.alb.redirect {
+                        // Only now: before, 443 might not have known all the paths.
+                        let redirecting = Listener::redirecting(stack, balancer, listeners, &routes.all_groups());
+                        run.ensure(&elb, redirecting).await?;
+                    }
+                    Some(listeners)
+                }
+                Front::Given(_) => None,
+            };
+            Others::beside(stack, &listings, listeners, routes.alternates.keys()).ensure(run, &elb).await
         };
         let secure = async {
+            let Some(listener) = &listener else { return Ok(()) };
             if stack.alb.serves_https() {
-                run.ensure(&elb, ListenerCertificates::new(stack, &listener)).await?;
+                run.ensure(&elb, ListenerCertificates::new(stack, listener)).await?;
             }
             if stack.alb.certificate.is_some() {
                 // Only now: before, the listener may have had one of them.
@@ -199,18 +232,48 @@ impl Tool for Alb {
             Ok(())
         };
         let alias = async {
-            let Some(alias) = alias(stack, region, Some(&balancer), &zones) else { return Ok(()) };
+            let Some(alias) = alias(stack, region, Some(balancer), &zones) else { return Ok(()) };
             let alias = run.ensure(&dns.route53, alias).await?;
             run.ready(&dns.route53, &alias).await.map(drop)
         };
         let former = parameter::ensure_former(run, session, &ssm, stack, LAYER);
-        let (redirect, secure, alias, former, balancer) =
-            join!(redirect, secure, alias, former, run.ready(&elb, &balancer));
+        let ready = async {
+            match &front {
+                Front::Made(balancer, _) => run.ready(&elb, balancer).await,
+                Front::Given(given) => Ok(given.balancer.clone()),
+            }
+        };
+        let (redirect, secure, alias, former, balancer) = join!(redirect, secure, alias, former, ready);
         let (((), ()), ((), ()), balancer) = ((redirect, secure).all(), (alias, former).all(), balancer).all()?;
         if let Some(reason) = balancer.impaired() {
             run.console().warn(&format!("load balancer {} is impaired: {reason}", stack.alb.name));
         }
         Ok(())
+    }
+}
+
+/// The load balancer that the stack stands behind.
+#[derive(Debug)]
+enum Front {
+    /// One that the stack makes, and its listeners
+    Made(Held<LoadBalancer>, Rc<Listeners>),
+    /// One that somebody else has made
+    Given(Given),
+}
+
+impl Front {
+    fn balancer(&self) -> &load_balancer::Live {
+        match self {
+            Self::Made(held, _) => held,
+            Self::Given(given) => &given.balancer,
+        }
+    }
+
+    fn serves_https(&self, stack: &Stack) -> bool {
+        match self {
+            Self::Made(..) => stack.alb.serves_https(),
+            Self::Given(given) => given.https,
+        }
     }
 }
 
@@ -220,7 +283,10 @@ fn alias(stack: &Stack, region: &str, balancer: Option<&load_balancer::Live>, zo
         Some(balancer) => Target::Known { dns_name: balancer.dns_name.clone(), zone: balancer.zone.clone() },
         None => Target::Unknown,
     };
-    let known = Known::Name { name: stack.alb.name.clone(), region: region.to_owned() };
+    let known = match balancer {
+        Some(balancer) if stack.alb.load_balancer_arn.is_some() => Known::Exactly(balancer.dns_name.clone()),
+        Some(_) | None => Known::Name { name: stack.alb.name.clone(), region: region.to_owned() },
+    };
     Some(Alias::new(stack.alb.domain.as_ref()?, stack.alb.zone.clone(), target, known, zones))
 }
 
@@ -244,7 +310,16 @@ async fn destroy(
     let found = join!(join_all(groups), Others::for_destroy(stack, listings).ensure(run, elb), parameters, secure);
     ((found.0.all(), found.1).all(), found.2, found.3).all()?;
     // Looked for later, so that it is deleted before: while it is there, target groups and certificate are in use.
-    run.ensure(elb, LoadBalancer::new(stack, &net, &sg, listings)).await?;
+    let mut alias = alias;
+    if stack.alb.load_balancer_arn.is_some() {
+        Others::our_rules(stack, listings, None).ensure(run, elb).await?;
+        let balancers = listings.load_balancers(elb).await?;
+        // Its own name may be one of many that lead there: only with it is the stack's known.
+        let dns_name = load_balancer::of(&balancers, stack).and_then(|balancer| balancer.dns_name());
+        alias = alias.zip(dns_name).map(|(alias, dns_name)| alias.known_by(dns_name));
+    } else {
+        run.ensure(elb, LoadBalancer::new(stack, &net, &sg, listings)).await?;
+    }
     // And before it the name that leads to it.
     if let Some(alias) = alias {
         run.ensure(&dns.route53, alias).await?;
@@ -270,9 +345,9 @@ struct Address {
 }
 
 impl Address {
-    fn of(stack: &Stack, balancer: &load_balancer::Live) -> Self {
+    fn of(stack: &Stack, balancer: &load_balancer::Live, https: bool) -> Self {
         let dns_name = balancer.dns_name.clone();
-        let scheme = if stack.alb.serves_https() { "https" } else { "http" };
+        let scheme = if https { "https" } else { "http" };
         let url = match &stack.alb.domain {
             Some(domain) => format!("{scheme}://{domain}"),
             None if balancer.arn.is_planned() => ecs_core::id::planned("URL", &stack.alb.name),
@@ -297,7 +372,7 @@ fn wanted(stack: &Stack, address: &Address) -> Result<Vec<Wanted>> {
     parameters.collect::<Vec<_>>().all()
 }
 
-/// Returns the rules of the services that have a path, and of the one without where it has a second target group.
+/// Returns the rules of the services that have a host or a path, and of the one without where it has a second target group.
 ///
 /// That one's requests would go by the listener's default action as well. But ECS shifts traffic in a *rule*, which it is
 /// told by its ARN (`AdvancedConfiguration`, `productionListenerRule`), and ELB does not let anybody change the rule that
@@ -310,12 +385,14 @@ fn wanted_rules(
 ) -> Vec<rule::Wanted> {
     let wanted = |(key, service): (&String, &Service)| {
         let alternate = alternates.get(key).cloned();
-        let (path, priority, default) = match (&service.path, service.priority) {
-            (Some(path), Some(priority)) => (path.clone(), priority, false),
-            (None, _) if alternate.is_some() => (DEFAULT_PATH.to_owned(), LAST_PRIORITY, true),
-            (Some(_), None) | (None, _) => return None,
+        let (paths, priority, default) = match (service.is_routed(), service.priority) {
+            (true, Some(priority)) => (service.paths().to_vec(), priority, false),
+            (false, _) if alternate.is_some() => (vec![DEFAULT_PATH.to_owned()], LAST_PRIORITY, true),
+            (true, None) | (false, _) => return None,
         };
-        Some(rule::Wanted { key: key.clone(), path, priority, default, group: groups.get(key)?.clone(), alternate })
+        let (key, hosts) = (key.clone(), service.hosts());
+        let group = groups.get(&key)?.clone();
+        Some(rule::Wanted { key, hosts, paths, priority, default, group, alternate })
     };
     stack.services.iter().filter_map(wanted).collect()
 }
@@ -384,7 +461,7 @@ mod tests {
         let groups = BTreeMap::from(groups);
         let rules = |alternates: &BTreeMap<String, Alternate>| -> Vec<_> {
             let rules = wanted_rules(&stack, &groups, alternates).into_iter();
-            rules.map(|rule| (rule.key, rule.path, rule.priority, rule.alternate.is_some())).collect()
+            rules.map(|rule| (rule.key, rule.paths.concat(), rule.priority, rule.alternate.is_some())).collect()
         };
         let row = |key: &str, path: &str, priority, second| (key.to_owned(), path.to_owned(), priority, second);
         assert_eq!(rules(&BTreeMap::new()), [row("backend", "/api/*", 100, false)]);

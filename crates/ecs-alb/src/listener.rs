@@ -12,7 +12,7 @@ use ecs_core::id::{ListenerArn, LoadBalancerArn, TargetGroupArn};
 use ecs_core::{All as _, Change, Error, Held, Identity, Listing, Owner, Resource, Result, Stack};
 use futures::future::join_all;
 
-use crate::load_balancer::LoadBalancer;
+use crate::load_balancer::{self, LoadBalancer};
 use crate::rule::{self, Rules};
 use crate::{Elb, LAYER, elb};
 
@@ -40,6 +40,11 @@ impl Listeners {
         let none = load_balancer.is_new() || load_balancer.arn.is_planned();
         let list = if none { Listing::known(Vec::new()) } else { Listing::default() };
         Rc::new(Self { load_balancer: load_balancer.arn.clone(), list })
+    }
+
+    /// Makes the list of the listeners of a load balancer that somebody else has made.
+    pub fn given(load_balancer: &load_balancer::Live) -> Rc<Self> {
+        Rc::new(Self { load_balancer: load_balancer.arn.clone(), list: Listing::default() })
     }
 
     /// Returns the listeners.

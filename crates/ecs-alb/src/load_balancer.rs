@@ -81,6 +81,27 @@ impl LoadBalancer {
 }
 
 impl Live {
+    /// Says why somebody else's cannot be used for tasks in a VPC; none where it can.
+    pub fn unusable(&self, vpc: &VpcId) -> Option<String> {
+        if self.kind != LoadBalancerTypeEnum::Application.as_str() {
+            return Some(format!("it is a {} load balancer", self.kind));
+        }
+        if self.vpc != *vpc {
+            return Some(format!("it is in {}, the stack in {vpc}", self.vpc));
+        }
+        match self.state {
+            LoadBalancerStateEnum::Active | LoadBalancerStateEnum::ActiveImpaired => None,
+            ref state @ (LoadBalancerStateEnum::Provisioning | LoadBalancerStateEnum::Failed | _) => {
+                Some(format!("it is {}", state.as_str()))
+            }
+        }
+    }
+
+    /// Says whether it has a security group.
+    pub fn has_group(&self, group: &str) -> bool {
+        self.security_groups.contains(group)
+    }
+
     /// Returns what works less well than it should: ELB's reason.
     pub fn impaired(&self) -> Option<&str> {
         (self.state == LoadBalancerStateEnum::ActiveImpaired).then_some(self.reason.as_str())
@@ -226,12 +247,21 @@ impl Resource for LoadBalancer {
     }
 }
 
+/// Returns the load balancer of the stack: the one that the file names, else the one of its name, unique in a region.
+pub fn of<'l>(list: &'l [Described], stack: &Stack) -> Option<&'l Described> {
+    match &stack.alb.load_balancer_arn {
+        Some(arn) => list.iter().find(|balancer| balancer.load_balancer_arn() == Some(arn)),
+        None => named(list, &stack.alb.name),
+    }
+}
+
 /// Returns the load balancer of a name: names are unique in a region.
 pub fn named<'l>(list: &'l [Described], name: &str) -> Option<&'l Described> {
     list.iter().find(|balancer| balancer.load_balancer_name() == Some(name))
 }
 
-fn live(described: &Described) -> Live {
+/// Returns what ELB says of a load balancer.
+pub fn live(described: &Described) -> Live {
     let zones = described.availability_zones().iter();
     let state = described.state();
     Live {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use aws_sdk_elasticloadbalancingv2::types::{Listener as Listens, Rule as Routes, TargetGroup as Group};
+use aws_sdk_elasticloadbalancingv2::types::{Listener as Listens, LoadBalancer, Rule as Routes, TargetGroup as Group};
 use ecs_core::{All as _, Change, Identity, Owner, Resource, Result, Run, Stack};
 use futures::future::join_all;
 use futures::join;
@@ -25,6 +25,8 @@ pub struct Others {
     groups: BTreeSet<String>,
     ports: BTreeSet<i32>,
     listings: Rc<Listings>,
+    /// ARN of the load balancer, where somebody else has made it
+    given: Option<String>,
     scope: Scope,
 }
 
@@ -33,8 +35,12 @@ pub struct Others {
 enum Scope {
     /// At the rules of the listener that serves the stack
     Rules(Rc<Rules>),
+    /// At the stack's own rules on a load balancer that somebody else has made, but for those that it wants
+    OurRules(Option<Rc<Rules>>),
     /// At the listeners, and at the target groups that nothing forwards to any more
     Rest(Rc<Listeners>),
+    /// At those target groups alone: the listeners are somebody else's
+    Groups,
     /// At the target groups alone: all else goes with the load balancer
     Destroy,
 }
@@ -73,15 +79,21 @@ impl Others {
         Self::new(stack, listings, Scope::Rules(Rc::clone(rules)))
     }
 
+    /// Makes the search for the stack's own rules on somebody else's load balancer, but for those that it wants.
+    pub fn our_rules(stack: &Stack, listings: &Rc<Listings>, wanted: Option<&Rc<Rules>>) -> Self {
+        Self::new(stack, listings, Scope::OurRules(wanted.map(Rc::clone)))
+    }
+
     /// Makes the search for listeners beside the stack's, and for its target groups that it no longer has; `second` are
     /// the keys of the services that have a second one.
     pub fn beside<'k>(
         stack: &Stack,
         listings: &Rc<Listings>,
-        listeners: &Rc<Listeners>,
+        listeners: Option<&Rc<Listeners>>,
         second: impl IntoIterator<Item = &'k String>,
     ) -> Self {
-        let mut others = Self::new(stack, listings, Scope::Rest(Rc::clone(listeners)));
+        let mut others =
+            Self::new(stack, listings, listeners.map_or(Scope::Groups, |list| Scope::Rest(Rc::clone(list))));
         let named = |key: &String| Some(stack.services.get(key)?.alternate_target_group(key));
         others.groups.extend(second.into_iter().filter_map(named));
         others
@@ -104,6 +116,7 @@ impl Others {
             groups: stack.services.iter().map(|(key, service)| service.target_group(key)).collect(),
             ports,
             listings: Rc::clone(listings),
+            given: stack.alb.load_balancer_arn.clone(),
             scope,
         }
     }
@@ -119,11 +132,39 @@ impl Others {
         }
     }
 
+    fn balancer<'l>(&self, balancers: &'l [LoadBalancer]) -> Option<&'l LoadBalancer> {
+        match &self.given {
+            Some(arn) => balancers.iter().find(|balancer| balancer.load_balancer_arn() == Some(arn)),
+            None => load_balancer::named(balancers, &self.identity.name),
+        }
+    }
+
+    /// Returns the stack's own rules on the load balancer, but for those that it wants.
+    async fn own_rules(&self, elb: &Elb, wanted: Option<&Rc<Rules>>) -> Result<Vec<Other>> {
+        let balancers = self.listings.load_balancers(elb).await?;
+        let Some(balancer) = self.balancer(&balancers) else { return Ok(Vec::new()) };
+        let listeners = Listeners::given(&load_balancer::live(balancer));
+        let listeners = listeners.get(elb).await?;
+        let rules = listeners.iter().filter_map(|listener| listener.listener_arn()).map(async |arn| {
+            let rules = Rules::read(elb, &arn.into()).await?;
+            let theirs = match wanted.filter(|wanted| wanted.listener().as_str() == arn) {
+                Some(wanted) => wanted.others(&rules).into_iter().cloned().collect(),
+                None => rules.into_iter().filter(|rule| !rule::is_default(rule)).collect::<Vec<_>>(),
+            };
+            Ok(theirs)
+        });
+        let rules = join_all(rules).await.all()?.concat();
+        let arns: Vec<String> = rules.iter().filter_map(|rule| rule.rule_arn.clone()).collect();
+        let owners = elb::read_owners(elb, &arns, &self.identity).await?;
+        let ours = rules.iter().zip(owners).filter(|(_, owner)| *owner == Owner::Ours);
+        Ok(ours.map(|(rule, _)| Other { ours: true, ..other_rule(rule) }).collect())
+    }
+
     /// Returns the stack's target groups that it does not describe.
     async fn groups(&self, elb: &Elb) -> Result<Vec<Other>> {
         let (balancers, groups) = join!(self.listings.load_balancers(elb), self.listings.target_groups(elb));
         let (balancers, groups) = (balancers, groups).all()?;
-        let Some(balancer) = load_balancer::named(&balancers, &self.identity.name) else { return Ok(Vec::new()) };
+        let Some(balancer) = self.balancer(&balancers) else { return Ok(Vec::new()) };
         let (arn, vpc) = (balancer.load_balancer_arn(), balancer.vpc_id());
         let undescribed: Vec<&Group> =
             groups.iter().filter(|group| group.vpc_id() == vpc && self.may_be_ours(group, arn)).collect();
@@ -188,6 +229,12 @@ impl Resource for Others {
                 let present = rules.get(elb).await?;
                 Ok(Some(self.owned(elb, rules.others(&present).into_iter().map(other_rule).collect()).await?))
             }
+            Scope::OurRules(wanted) => {
+                let rules = self.own_rules(elb, wanted.as_ref()).await?;
+                // A destroy finds nothing where there is nothing.
+                Ok(Some(rules).filter(|rules| !rules.is_empty()))
+            }
+            Scope::Groups => Ok(Some(self.groups(elb).await?)),
             Scope::Rest(listeners) => {
                 let (listeners, groups) = join!(listeners.get(elb), self.groups(elb));
                 let (listeners, groups) = (listeners, groups).all()?;
@@ -220,13 +267,14 @@ impl Resource for Others {
     }
 
     async fn delete(&self, elb: &Elb, live: &Vec<Other>) -> Result<()> {
+        delete_all(elb, live, Kind::Rule).await?;
         delete_all(elb, live, Kind::TargetGroup).await
     }
 
     fn owner(&self, _live: &Vec<Other>) -> Owner {
         match self.scope {
-            // A destroy has found nothing but what is tagged as the stack's.
-            Scope::Destroy => Owner::Ours,
+            // Nothing was found but what is tagged as the stack's.
+            Scope::Destroy | Scope::OurRules(_) | Scope::Groups => Owner::Ours,
             // Whose the load balancer is decides.
             Scope::Rules(_) | Scope::Rest(_) => Owner::Unread,
         }
@@ -253,7 +301,8 @@ impl Resource for Others {
                 listeners.forget();
                 self.listings.forget_target_groups();
             }
-            Scope::Destroy => self.listings.forget_target_groups(),
+            Scope::OurRules(wanted) => wanted.iter().for_each(|rules| rules.forget()),
+            Scope::Groups | Scope::Destroy => self.listings.forget_target_groups(),
         }
     }
 }
@@ -276,7 +325,7 @@ fn former(arn: String) -> Other {
 pub async fn second_in_use<'s>(elb: &Elb, stack: &'s Stack, listings: &Listings) -> Result<BTreeSet<&'s str>> {
     let (balancers, groups) = join!(listings.load_balancers(elb), listings.target_groups(elb));
     let (balancers, groups) = (balancers, groups).all()?;
-    let balancer = load_balancer::named(&balancers, &stack.alb.name).and_then(|balancer| balancer.load_balancer_arn());
+    let balancer = load_balancer::of(&balancers, stack).and_then(|balancer| balancer.load_balancer_arn());
     let Some(balancer) = balancer else { return Ok(BTreeSet::new()) };
     let used = |name: &str| {
         let group = groups.iter().find(|group| group.target_group_name() == Some(name));

@@ -135,12 +135,13 @@ mod tests {
 
     use super::*;
 
-    const SOURCES: [&str; 12] = [
+    const SOURCES: [&str; 13] = [
         include_str!("alias.rs"),
         include_str!("certificate.rs"),
         include_str!("dns.rs"),
         include_str!("elb.rs"),
         include_str!("former.rs"),
+        include_str!("given.rs"),
         include_str!("listener.rs"),
         include_str!("listener_certificates.rs"),
         include_str!("load_balancer.rs"),

@@ -1,4 +1,4 @@
-//! The listener rules that route a path to a service.
+//! The listener rules that route hosts and paths to a service.
 //!
 //! A service whose traffic ECS shifts has two target groups, and its rule forwards to both, at first with the weights 1
 //! and 0. From then on the weights are ECS's: a rule that forwards to exactly the two is as it should be
@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use aws_sdk_elasticloadbalancingv2::types::{
-    Action, PathPatternConditionConfig, Rule as Described, RuleCondition, RulePriorityPair,
+    Action, HostHeaderConditionConfig, PathPatternConditionConfig, Rule as Described, RuleCondition, RulePriorityPair,
 };
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::{ListenerArn, ListenerRuleArn, TargetGroupArn};
@@ -24,6 +24,8 @@ use crate::{Elb, LAYER, elb};
 
 /// Name of the condition on a path.
 const PATH_PATTERN: &str = "path-pattern";
+/// Name of the condition on a host.
+const HOST_HEADER: &str = "host-header";
 /// What differs, as [`Change::field`].
 const PRIORITY: &str = "priority";
 const CONDITION: &str = "condition";
@@ -35,6 +37,8 @@ pub struct Rules {
     listener: ListenerArn,
     listener_name: String,
     listener_is_new: bool,
+    /// Somebody else has made the listener: rules beside the wanted ones are theirs
+    shared: bool,
     wanted: Vec<Wanted>,
     /// Rules beside the wanted ones are deleted: then they are in nobody's way.
     others_go: bool,
@@ -46,8 +50,10 @@ pub struct Rules {
 pub struct Wanted {
     /// The service's key
     pub key: String,
-    /// Path pattern that it matches
-    pub path: String,
+    /// Host names that it matches; none: any
+    pub hosts: Vec<String>,
+    /// Path patterns that it matches; none: any
+    pub paths: Vec<String>,
     /// Priority, unique on the listener
     pub priority: i32,
     /// It stands for the listener's default action, which no rule of its own is
@@ -70,6 +76,19 @@ pub struct Alternate {
 }
 
 impl Wanted {
+    fn conditions(&self) -> Vec<RuleCondition> {
+        let mut conditions = Vec::new();
+        if !self.hosts.is_empty() {
+            let hosts = HostHeaderConditionConfig::builder().set_values(Some(self.hosts.clone())).build();
+            conditions.push(RuleCondition::builder().field(HOST_HEADER).host_header_config(hosts).build());
+        }
+        if !self.paths.is_empty() {
+            let paths = PathPatternConditionConfig::builder().set_values(Some(self.paths.clone())).build();
+            conditions.push(RuleCondition::builder().field(PATH_PATTERN).path_pattern_config(paths).build());
+        }
+        conditions
+    }
+
     /// Says whether actions forward to the service.
     fn leads(&self, actions: &[Action]) -> bool {
         let alternate = self.alternate.as_ref().is_some_and(|other| elb::forwards_to(actions, other.group.as_str()));
@@ -119,7 +138,15 @@ impl Rules {
         let listener_is_new = listener.is_new() || listener.arn.is_planned();
         let list = if listener_is_new { Listing::known(Vec::new()) } else { Listing::default() };
         let (listener, listener_name) = (listener.arn.clone(), listener.name.clone());
-        Rc::new(Self { listener, listener_name, listener_is_new, wanted, others_go, list })
+        Rc::new(Self { listener, listener_name, listener_is_new, shared: false, wanted, others_go, list })
+    }
+
+    /// Makes the list of the rules of a listener that somebody else has made; `name` is what the stack's are called after.
+    pub fn shared(listener: &ListenerArn, name: &str, wanted: Vec<Wanted>) -> Rc<Self> {
+        let (listener, listener_name) = (listener.clone(), name.to_owned());
+        let (listener_is_new, others_go) = (false, false);
+        let list = Listing::default();
+        Rc::new(Self { listener, listener_name, listener_is_new, shared: true, wanted, others_go, list })
     }
 
     /// Returns the rules that are there.
@@ -131,6 +158,11 @@ impl Rules {
     pub async fn read(elb: &Elb, listener: &ListenerArn) -> Result<Vec<Described>> {
         let all = elb.read.describe_rules().listener_arn(listener.as_str()).into_paginator().items().send();
         all.collect::<Result<Vec<_>, _>>().await.answer("elasticloadbalancing:DescribeRules")
+    }
+
+    /// Returns the listener.
+    pub fn listener(&self) -> &ListenerArn {
+        &self.listener
     }
 
     /// Makes the next caller look again.
@@ -187,11 +219,6 @@ impl Rule {
     pub fn key(&self) -> &str {
         &self.wanted.key
     }
-
-    fn condition(&self) -> RuleCondition {
-        let path = PathPatternConditionConfig::builder().values(&self.wanted.path).build();
-        RuleCondition::builder().field(PATH_PATTERN).path_pattern_config(path).build()
-    }
 }
 
 impl Resource for Rule {
@@ -210,7 +237,8 @@ impl Resource for Rule {
     }
 
     fn planned(&self) -> Live {
-        let rule = Described::builder().priority(self.wanted.priority.to_string()).conditions(self.condition());
+        let rule = Described::builder().priority(self.wanted.priority.to_string());
+        let rule = rule.set_conditions(Some(self.wanted.conditions()));
         let rule = rule.actions(self.wanted.action((1, 0))).build();
         Live { arn: ecs_core::id::planned(Self::KIND, &self.identity.name), rule }
     }
@@ -226,7 +254,9 @@ impl Resource for Rule {
         let holder = others.find(|rule| !self.rules.others_go && rule.priority() == Some(&priority));
         if let Some(other) = holder {
             let (arn, text) = (other.rule_arn().unwrap_or_default(), describe(other));
-            let hint = if self.wanted.default {
+            let hint = if self.rules.shared {
+                format!("give the service `{}` another `priority`", self.wanted.key)
+            } else if self.wanted.default {
                 "give that rule another priority, or run with --prune: it is then deleted".to_owned()
             } else {
                 let key = &self.wanted.key;
@@ -240,12 +270,12 @@ impl Resource for Rule {
     }
 
     async fn create(&self, elb: &Elb) -> Result<Live> {
-        if !self.rules.listener_is_new {
+        if !self.rules.listener_is_new && !self.rules.shared {
             elb::insist_on_ours(elb, self.rules.listener.as_str(), "listener", &self.identity).await?;
         }
         let call = elb.write.create_rule().listener_arn(self.rules.listener.as_str()).priority(self.wanted.priority);
         let action = self.wanted.action(self.wanted.weights(elb, &[]).await?);
-        let call = call.conditions(self.condition()).actions(action);
+        let call = call.set_conditions(Some(self.wanted.conditions())).actions(action);
         let reply = call.set_tags(elb::tags(&self.identity)).send().await.answer("elasticloadbalancing:CreateRule")?;
         let made = reply.rules.unwrap_or_default().into_iter().next();
         let rule = present(made, "elasticloadbalancing:CreateRule", "the rule")?;
@@ -265,7 +295,7 @@ impl Resource for Rule {
         });
         let changes = [
             Change::of(PRIORITY, &priority, &self.wanted.priority.to_string()),
-            Change::of(CONDITION, &conditions(&live.rule), &conditions(&wanted)),
+            Change::of(CONDITION, &conditions(live.rule.conditions()), &conditions(wanted.conditions())),
             action,
         ];
         changes.into_iter().flatten().collect()
@@ -276,7 +306,7 @@ impl Resource for Rule {
         let (condition, action) = (touches(CONDITION), touches(ACTION));
         if condition || action {
             let call = elb.write.modify_rule().rule_arn(&live.arn);
-            let mut call = call.set_conditions(condition.then(|| vec![self.condition()]));
+            let mut call = call.set_conditions(condition.then(|| self.wanted.conditions()));
             if action {
                 call = call.actions(self.wanted.action(self.wanted.weights(elb, live.rule.actions()).await?));
             }
@@ -325,24 +355,28 @@ pub fn is_default(rule: &Described) -> bool {
 /// Writes a rule for people: `priority 100, path-pattern /api/*: forward to backend-tg`.
 pub fn describe(rule: &Described) -> String {
     let priority = rule.priority().unwrap_or_default();
-    format!("priority {priority}, {}: {}", conditions(rule), elb::describe(rule.actions()))
+    format!("priority {priority}, {}: {}", conditions(rule.conditions()), elb::describe(rule.actions()))
 }
 
 /// Writes a rule's conditions in one order and one form; ELB reads simple ones back in two.
-fn conditions(rule: &Described) -> String {
-    let mut parts: Vec<String> = rule.conditions().iter().map(condition).collect();
+fn conditions(conditions: &[RuleCondition]) -> String {
+    let mut parts: Vec<String> = conditions.iter().map(condition).collect();
     parts.sort();
     parts.join(" and ")
 }
 
 fn condition(condition: &RuleCondition) -> String {
     let field = condition.field().unwrap_or_default();
-    let mut values: Vec<&str> = condition.values().iter().map(String::as_str).collect();
+    let mut values: Vec<String> = condition.values().to_vec();
     if let Some(path) = condition.path_pattern_config() {
-        values.extend(path.values().iter().chain(path.regex_values()).map(String::as_str));
+        values.extend(path.values().iter().chain(path.regex_values()).cloned());
     }
     if let Some(host) = condition.host_header_config() {
-        values.extend(host.values().iter().map(String::as_str));
+        values.extend(host.values().iter().cloned());
+    }
+    if field == HOST_HEADER {
+        // ELB compares host names without case.
+        values.iter_mut().for_each(|value| value.make_ascii_lowercase());
     }
     values.sort_unstable();
     values.dedup();
@@ -355,18 +389,19 @@ fn condition(condition: &RuleCondition) -> String {
 /// Of the service without a path it is only one with that rule's own path, or one to the second target group: others may
 /// well have made rules that lead there.
 fn of<'r>(all: &[Wanted], wanted: &Wanted, rules: &'r [Described]) -> Option<&'r Described> {
-    let path = format!("{PATH_PATTERN} {}", wanted.path);
+    let wishes = conditions(&wanted.conditions());
     let priority = wanted.priority.to_string();
     let candidates = || rules.iter().filter(|rule| !is_default(rule));
-    let likeness = |rule: &&Described| (conditions(rule) == path, rule.priority() == Some(&priority));
+    let alike = |rule: &Described| conditions(rule.conditions()) == wishes;
+    let likeness = |rule: &&Described| (alike(rule), rule.priority() == Some(&priority));
     let second = |rule: &Described| {
         wanted.alternate.as_ref().is_some_and(|other| elb::forwards_to(rule.actions(), other.group.as_str()))
     };
     let by_group = candidates().filter(|rule| wanted.leads(rule.actions()));
-    let by_group = by_group.filter(|rule| !wanted.default || second(rule) || conditions(rule) == path);
+    let by_group = by_group.filter(|rule| !wanted.default || second(rule) || alike(rule));
     by_group.max_by_key(likeness).or_else(|| {
         let free = candidates().filter(|rule| !all.iter().any(|one| one.leads(rule.actions())));
-        free.filter(|rule| conditions(rule) == path).max_by_key(likeness)
+        free.filter(|rule| alike(rule)).max_by_key(likeness)
     })
 }
 
@@ -390,9 +425,7 @@ fn moves(all: &[Wanted], rules: &[Described]) -> Vec<RulePriorityPair> {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_elasticloadbalancingv2::types::{
-        ActionTypeEnum, ForwardActionConfig, HostHeaderConditionConfig, TargetGroupTuple,
-    };
+    use aws_sdk_elasticloadbalancingv2::types::{ActionTypeEnum, ForwardActionConfig, TargetGroupTuple};
 
     use super::*;
 
@@ -402,7 +435,8 @@ mod tests {
 
     fn wanted(key: &str, path: &str, priority: i32) -> Wanted {
         let group = group(key).as_str().into();
-        Wanted { key: key.to_owned(), path: path.to_owned(), priority, default: false, group, alternate: None }
+        let (hosts, paths) = (Vec::new(), vec![path.to_owned()]);
+        Wanted { key: key.to_owned(), hosts, paths, priority, default: false, group, alternate: None }
     }
 
     /// Makes a service's rule one to two target groups.
@@ -442,6 +476,7 @@ mod tests {
             listener,
             listener_name,
             listener_is_new: false,
+            shared: false,
             wanted: all,
             others_go: false,
             list: Listing::default(),
@@ -471,6 +506,22 @@ mod tests {
                 resource.diff(&Live { arn: "r".into(), rule }).iter().map(ToString::to_string).collect();
             assert_eq!(found, expected);
         }
+        assert_eq!(resource.diff(&resource.planned()), []);
+    }
+
+    #[test]
+    fn hosts_and_paths_are_compared_in_any_order_and_case() {
+        let mut all = vec![wanted("backend", "/v1/*", 100)];
+        all[0].paths.push("/v2/*".to_owned());
+        all[0].hosts = vec!["api.example.com".to_owned(), "*.api.example.com".to_owned()];
+        let hosts = HostHeaderConditionConfig::builder().values("*.API.example.com").values("api.example.com").build();
+        let hosts = RuleCondition::builder().field(HOST_HEADER).host_header_config(hosts).build();
+        let paths = PathPatternConditionConfig::builder().values("/v2/*").values("/v1/*").build();
+        let paths = RuleCondition::builder().field(PATH_PATTERN).path_pattern_config(paths).build();
+        let rule = Described::builder().rule_arn("r").priority("100").conditions(paths).conditions(hosts);
+        let rule = rule.actions(forward(&["backend"])).build();
+        let resource = resource(all);
+        assert_eq!(resource.diff(&Live { arn: "r".into(), rule }), []);
         assert_eq!(resource.diff(&resource.planned()), []);
     }
 

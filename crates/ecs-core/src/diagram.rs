@@ -281,7 +281,13 @@ fn size(service: &Service) -> String {
 
 /// Says which requests a service gets, where, and how a new version gets them.
 fn route(service: &Service) -> String {
-    let path = service.path.as_deref().unwrap_or("all else");
+    let (hosts, paths) = (service.hosts().join(" or "), service.paths().join(" or "));
+    let path = match (hosts.is_empty(), paths.is_empty()) {
+        (true, true) => "all else".to_owned(),
+        (true, false) => paths,
+        (false, true) => hosts,
+        (false, false) => format!("{paths} at {hosts}"),
+    };
     let shift = match service.shift() {
         None => String::new(),
         Some(Shift::BlueGreen { .. }) => ", blue/green".to_owned(),

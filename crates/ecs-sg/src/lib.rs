@@ -1,5 +1,6 @@
 //! The security group layer: who may talk to the load balancer, the tasks and the database.
 
+mod former;
 mod given;
 mod network;
 mod rule;
@@ -21,6 +22,7 @@ use futures::future::{OptionFuture, join_all};
 use futures::join;
 use serde_json::{Value, json};
 
+use crate::former::Former;
 use crate::given::Given;
 use crate::rules::Rules;
 use crate::security_group::{List, SecurityGroup};
@@ -136,12 +138,17 @@ impl Tool for Sg {
             }
         });
         join_all(rules).await.all()?;
+        let needed = groups.iter().filter(|(_, made)| matches!(made, Group::Made(_)));
+        let needed = needed.map(|(group, _)| stack.sg.name(*group).to_owned()).collect();
+        let former = Former::new(stack, &net.vpc_id, needed, &list);
         run.publish(&member::Sg {
             new: groups.iter().any(|(_, group)| group.is_new()),
             alb_security_group_id: alb.id().clone(),
             tasks_security_group_id: tasks.id().clone(),
-            db_security_group_id: db.map(|db| db.id().clone()),
-        })
+            db_security_group_id: db.as_ref().map(|db| db.id().clone()),
+        })?;
+        // Last: a rule of another group may have referred to one.
+        former.ensure(run, &ec2).await
     }
 }
 
@@ -181,10 +188,15 @@ impl Group {
 
 /// Looks for what is to be deleted: the groups, and in them the rules that refer to groups, which go first.
 ///
-/// A file of before may have had groups of the stack's own where it now names somebody else's: it costs nothing to look.
+/// A file of before may have had groups under other names, or where it now names somebody else's.
 async fn destroy(run: &Run<'_>, ec2: &Ec2, stack: &Stack, net: &Net, list: &List) -> Result<()> {
-    let groups = SgGroup::ALL.map(|group| run.ensure(ec2, SecurityGroup::new(stack, &net.vpc_id, group, list)));
-    let groups = join_all(groups).await.all()?;
+    let known = SgGroup::ALL.map(|group| SecurityGroup::new(stack, &net.vpc_id, group, list));
+    let ours = security_group::ours(ec2, &net.vpc_id, &stack.name, list).await;
+    let ours = ours.map_err(|error| error.doing("reading the stack's security groups"))?;
+    let others = ours.keys().filter(|name| SgGroup::ALL.into_iter().all(|group| stack.sg.name(group) != *name));
+    let others = others.map(|name| SecurityGroup::former(stack, &net.vpc_id, name, list));
+    let groups = known.into_iter().chain(others).map(|group| run.ensure(ec2, group));
+    let groups = join_all(groups.collect::<Vec<_>>()).await.all()?;
     join_all(groups.iter().map(|group| run.ensure(ec2, Rules::for_destroy(group)))).await.all()?;
     Ok(())
 }

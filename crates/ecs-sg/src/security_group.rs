@@ -68,6 +68,12 @@ impl SecurityGroup {
         }
     }
 
+    /// Makes a group that a file of before has asked for, to be deleted.
+    pub fn former(stack: &Stack, vpc: &VpcId, name: &str, list: &List) -> Self {
+        let identity = Identity::new(&stack.name, LAYER, name);
+        Self { identity, vpc: vpc.clone(), description: String::new(), list: Rc::clone(list) }
+    }
+
     fn live(&self, group: &Described) -> Live {
         Live {
             identity: self.identity.clone(),
@@ -97,6 +103,45 @@ pub async fn groups(ec2: &Ec2, vpc: &VpcId, stack: Option<&str>, list: &List) ->
         all.collect::<Result<Vec<_>, _>>().await.answer("ec2:DescribeSecurityGroups")
     })
     .await
+}
+
+/// Returns the names and ids of the groups that this layer of the stack has made, by their tags.
+///
+/// # Errors
+/// Any refusal by EC2.
+pub async fn ours(ec2: &Ec2, vpc: &VpcId, stack: &str, list: &List) -> Result<BTreeMap<String, SecurityGroupId>> {
+    let groups = groups(ec2, vpc, Some(stack), list).await?;
+    let has = |group: &Described, key: &str, value: &str| {
+        group.tags().iter().any(|tag| tag.key() == Some(key) && tag.value() == Some(value))
+    };
+    let ours = groups.iter().filter(|group| has(group, tag::STACK, stack) && has(group, tag::LAYER, LAYER));
+    Ok(ours.filter_map(|group| Some((group.group_name()?.to_owned(), group.group_id()?.into()))).collect())
+}
+
+/// Names the network interfaces that have a group.
+///
+/// # Errors
+/// Any refusal by EC2.
+pub async fn users(ec2: &Ec2, id: &SecurityGroupId) -> Result<Vec<String>> {
+    let filter = Filter::builder().name("group-id").values(id.as_str()).build();
+    let interfaces = ec2.read.describe_network_interfaces().filters(filter).into_paginator().items().send();
+    let interfaces = interfaces.collect::<Result<Vec<_>, _>>().await.answer("ec2:DescribeNetworkInterfaces")?;
+    let names = interfaces.iter().map(|interface| {
+        format!(
+            "{} ({})",
+            interface.network_interface_id().unwrap_or_default(),
+            interface.description().unwrap_or_default()
+        )
+    });
+    Ok(names.collect())
+}
+
+/// Deletes a group.
+///
+/// # Errors
+/// Any refusal by EC2: `DependencyViolation` while an interface or a rule of another group refers to it.
+pub async fn delete(ec2: &Ec2, id: &SecurityGroupId) -> Result<()> {
+    ec2.write.delete_security_group().group_id(id.as_str()).send().await.answer("ec2:DeleteSecurityGroup").map(drop)
 }
 
 /// Returns the ids of a VPC's groups, by name: names are unique in a VPC.
@@ -166,22 +211,11 @@ impl Resource for SecurityGroup {
     }
 
     async fn delete(&self, ec2: &Ec2, live: &Live) -> Result<()> {
-        ec2.write.delete_security_group().group_id(live.id.as_str()).send().await.answer("ec2:DeleteSecurityGroup")?;
-        Ok(())
+        delete(ec2, &live.id).await
     }
 
     async fn users(&self, ec2: &Ec2, live: &Live) -> Result<Vec<String>> {
-        let filter = Filter::builder().name("group-id").values(live.id.as_str()).build();
-        let interfaces = ec2.read.describe_network_interfaces().filters(filter).into_paginator().items().send();
-        let interfaces = interfaces.collect::<Result<Vec<_>, _>>().await.answer("ec2:DescribeNetworkInterfaces")?;
-        let names = interfaces.iter().map(|interface| {
-            format!(
-                "{} ({})",
-                interface.network_interface_id().unwrap_or_default(),
-                interface.description().unwrap_or_default()
-            )
-        });
-        Ok(names.collect())
+        users(ec2, &live.id).await
     }
 
     fn owner(&self, live: &Live) -> Owner {

@@ -178,6 +178,10 @@ fn tables(bill: &mut Bill, stack: &Stack, prices: &Prices) {
 }
 
 fn load_balancer(bill: &mut Bill, stack: &Stack, prices: &Prices) {
+    // Somebody else's is on somebody else's bill.
+    if stack.alb.load_balancer_arn.is_some() {
+        return;
+    }
     bill.add("ecs-alb", 1, ("load balancer", "load balancers"), hourly(prices.load_balancer_hour));
     // One in each subnet at least: it adds some when it has much to do.
     let [public, ..] = stack.net.cidrs();

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{
     Alarms, AlarmsConfig, AlbConfig, AlbEgress, Architecture, ClusterConfig, ContainerInsights, DbConfig, EcrConfig,
-    IamConfig, Nat, NetConfig, Parameter, PasswordStore, Service, ServiceAlarms, SgConfig, Spot, Stack, TagMutability,
-    TypedParameter, Zones,
+    IamConfig, Nat, NetConfig, OneOrMore, Parameter, PasswordStore, Service, ServiceAlarms, SgConfig, Spot, Stack,
+    TagMutability, TypedParameter, Zones,
 };
 use ipnet::Ipv4Net;
 
@@ -25,7 +25,7 @@ impl Default for Stack {
             memory: 2048,
             port: 3001,
             health_path: "/api/health".to_owned(),
-            path: Some("/api/*".to_owned()),
+            path: Some(OneOrMore::One("/api/*".to_owned())),
             priority: Some(100),
             environment: pairs(&[("PORT", "3001")]),
             secrets: pairs(&[
@@ -166,6 +166,8 @@ impl Default for AlbConfig {
     fn default() -> Self {
         Self {
             name: "ecs-alb".to_owned(),
+            load_balancer_arn: None,
+            listener_arn: None,
             certificate_arn: None,
             certificate_arns: Vec::new(),
             certificate: None,
@@ -215,6 +217,7 @@ impl Default for Service {
             desired: 2,
             target_group: None,
             health_path: "/".to_owned(),
+            host: None,
             path: None,
             priority: None,
             task_role: None,

@@ -220,9 +220,9 @@ impl Stack {
         self.parameters.iter().filter(move |(_, p)| p.layer() == layer).map(|(name, p)| (name.as_str(), p))
     }
 
-    /// Returns the service that takes what no path matches.
+    /// Returns the service that takes what no other one's host and path match.
     pub fn default_service(&self) -> Option<(&str, &Service)> {
-        self.services.iter().find(|(_, service)| service.path.is_none()).map(|(key, service)| (key.as_str(), service))
+        self.services.iter().find(|(_, service)| !service.is_routed()).map(|(key, service)| (key.as_str(), service))
     }
 
     /// Returns the name of the group of the stack's schedules.
@@ -317,6 +317,21 @@ impl Service {
         self.name.clone().unwrap_or_else(|| format!("{key}-service"))
     }
 
+    /// Says whether it has a host or a path of its own.
+    pub fn is_routed(&self) -> bool {
+        self.host.is_some() || self.path.is_some()
+    }
+
+    /// Returns its host names, in lower case: the load balancer compares them without case.
+    pub fn hosts(&self) -> Vec<String> {
+        self.host.iter().flat_map(|host| host.all()).map(|host| host.to_lowercase()).collect()
+    }
+
+    /// Returns its path patterns.
+    pub fn paths(&self) -> &[String] {
+        self.path.as_ref().map(|path| path.all()).unwrap_or_default()
+    }
+
     /// Returns the task definition family.
     pub fn family(&self, key: &str) -> String {
         self.family.clone().unwrap_or_else(|| format!("{key}-task"))
@@ -327,9 +342,9 @@ impl Service {
         self.container.clone().unwrap_or_else(|| key.to_owned())
     }
 
-    /// Returns the ECR repository's name, none where the image is given in full.
+    /// Returns the ECR repository's name; none where the image is given in full, and no repository beside it for later ones.
     pub fn repository(&self, key: &str) -> Option<String> {
-        if self.image.is_some() {
+        if self.image.is_some() && self.repository.is_none() {
             return None;
         }
         Some(self.repository.clone().unwrap_or_else(|| format!("{key}-repo")))

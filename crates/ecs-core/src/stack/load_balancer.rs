@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 pub struct AlbConfig {
     /// Name of the load balancer: at most 32 letters, digits and hyphens
     pub name: String,
+    /// ARN of a load balancer that somebody else has made: only rules and target groups are the stack's then
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load_balancer_arn: Option<String>,
+    /// ARN of its listener for the rules (default: the one on HTTPS, else the one on HTTP)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listener_arn: Option<String>,
     /// ARN of an ACM certificate: adds a listener on 443 and redirects 80 to it
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate_arn: Option<String>,

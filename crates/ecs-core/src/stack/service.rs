@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Connect, Deployment, HealthCheck, ServiceAlarms, Sidecar, Statement, Volume};
+use super::{Condition, Connect, Deployment, HealthCheck, OneOrMore, ServiceAlarms, Sidecar, Statement, Volume};
 
 /// Describes one service: its task definition, its place behind the load balancer and how it is deployed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,12 +20,12 @@ pub struct Service {
     /// Container name (default: the key)
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
-    /// ECR repository (default: the key and `-repo`)
+    /// ECR repository (default: the key and `-repo`, unless there is an `image`)
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
     /// Image tag of the first task definition; later ones are put in by ecs-deploy
     pub tag: String,
-    /// Full image reference, instead of a repository of this stack
+    /// Full image reference of the first task definition, instead of one in a repository of this stack
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
     /// CPU units: 256, 512, 1024, 2048, 4096, 8192 or 16384
@@ -75,10 +75,13 @@ pub struct Service {
     pub target_group: Option<String>,
     /// Path that the load balancer checks
     pub health_path: String,
-    /// Path pattern that is routed to the service; one service has none and takes everything else
+    /// Host name whose requests are routed to the service, or several; with a `path`, only those for both
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    /// Priority of the listener rule for the path, 1 to 50000, each once
+    pub host: Option<OneOrMore>,
+    /// Path pattern that is routed to the service, or several; one service has neither host nor path and takes everything else
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<OneOrMore>,
+    /// Priority of the listener rule for host and path, 1 to 50000, each once
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 50000))]
     pub priority: Option<i32>,

@@ -64,6 +64,71 @@ pub(super) fn check(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake
     }
     requested(stack, found);
     domain(stack, found);
+    given(stack, region, found);
+}
+
+/// Checks what is said of a load balancer that somebody else has made.
+fn given(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake>) {
+    let alb = &stack.alb;
+    let Some(arn) = &alb.load_balancer_arn else {
+        if alb.listener_arn.is_some() {
+            let mistake = Mistake::key("/alb/listener_arn", "a `listener_arn` without a `load_balancer_arn`");
+            found.push(mistake.related(&["alb", "load_balancer_arn"]));
+        }
+        return;
+    };
+    let place = "/alb/load_balancer_arn";
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let its_region = match parts.as_slice() {
+        ["arn", _, "elasticloadbalancing", its_region, _, resource] if resource.starts_with("loadbalancer/app/") => {
+            *its_region
+        }
+        _ => {
+            found.push(
+                Mistake::value(place, format!("`{arn}` is not the ARN of an application load balancer"))
+                    .hint("it is written like `arn:aws:elasticloadbalancing:REGION:ACCOUNT:loadbalancer/app/NAME/ID`"),
+            );
+            return;
+        }
+    };
+    if let Some(region) = region.filter(|region| *region != its_region) {
+        let message = format!("the load balancer is in {its_region}, the stack in {region}");
+        found.push(Mistake::value(place, message).related(&["region"]));
+    }
+    let listeners = arn.replacen(":loadbalancer/", ":listener/", 1) + "/";
+    if alb.listener_arn.as_ref().is_some_and(|listener| !listener.starts_with(&listeners)) {
+        let mistake = Mistake::value("/alb/listener_arn", "that is no listener of the load balancer");
+        found.push(mistake.related(&["alb", "load_balancer_arn"]));
+    }
+    let owned = [
+        ("certificate_arn", alb.certificate_arn.is_some()),
+        ("certificate_arns", !alb.certificate_arns.is_empty()),
+        ("certificate", alb.certificate.is_some()),
+        ("ssl_policy", alb.ssl_policy.is_some()),
+    ];
+    for (key, _) in owned.into_iter().filter(|(_, given)| *given) {
+        let message = format!("the load balancer is somebody else's, and so is its listener: `{key}` would change it");
+        found.push(Mistake::key(pointer(&["alb", key]), message).related(&["alb", "load_balancer_arn"]));
+    }
+    if stack.sg.alb_security_group_id.is_none() {
+        found.push(
+            Mistake::value(place, "the tasks must let the load balancer in, and its security group is not named")
+                .hint("name it as `sg.alb_security_group_id`")
+                .related(&["sg", "alb_security_group_id"]),
+        );
+    }
+    for (key, _) in stack.services.iter().filter(|(_, service)| !service.is_routed()) {
+        found.push(
+            Mistake::key(
+                pointer(&["services", key]),
+                format!("`{key}` has neither host nor path, and the load balancer is not the stack's own"),
+            )
+            .hint("what no rule matches is somebody else's there: give it a `host` or a `path`, and a `priority`")
+            .related(&["services", key, "host"])
+            .related(&["services", key, "path"])
+            .related(&["alb", "load_balancer_arn"]),
+        );
+    }
 }
 
 /// Checks the names of a certificate that is to be requested.

@@ -11,6 +11,7 @@ mod network;
 mod network_acl;
 mod parameters;
 mod policies;
+mod routing;
 mod schedules;
 mod security_groups;
 mod services;

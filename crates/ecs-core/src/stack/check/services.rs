@@ -4,19 +4,10 @@ use std::collections::BTreeMap;
 
 use super::containers::image_problem;
 use super::names::{ECS, ROLE, Rule, TARGET_GROUP};
-use super::{Mistake, list, times};
+use super::{Mistake, list, routing, times};
 use crate::stack::derived::minutes;
 use crate::stack::pointer::pointer;
-use crate::stack::{DEFAULT_PATH, Deployment, LAST_PRIORITY, ScheduledLimits, Service, Stack, Strategy, fargate};
-
-/// Rules of a load balancer, by ELB's default quota.
-const RULES: usize = 100;
-
-/// Wildcards of a rule's conditions, by ELB's quota.
-const WILDCARDS: usize = 5;
-
-/// Longest path pattern. Source: `PathPatternConditionConfig`, `Values`.
-const PATTERN_LENGTH: usize = 128;
+use crate::stack::{Deployment, ScheduledLimits, Service, Stack, Strategy, fargate};
 
 /// Longest bake time and longest time between two steps, in minutes: a day. Source: `CanaryConfiguration`,
 /// `LinearConfiguration`.
@@ -41,17 +32,10 @@ pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
             percents(key, service, found);
         }
         autoscaling(key, service, found);
-        routing(stack, key, service, found);
     }
-    default_service(stack, found);
+    routing::check(stack, found);
     unique(stack, found);
     second_target_groups(stack, found);
-    default_rule(stack, found);
-    let rules = stack.services.values().filter(|service| service.path.is_some() || service.shift().is_some()).count();
-    if rules > RULES {
-        let message = format!("{rules} services need a rule, a load balancer has at most {RULES}");
-        found.push(Mistake::key("/services", message));
-    }
 }
 
 /// Checks the short name that names are made from.
@@ -105,13 +89,6 @@ fn names(key: &str, service: &Service, found: &mut Vec<Mistake>) {
 
 fn image(key: &str, service: &Service, found: &mut Vec<Mistake>) {
     let at = |member: &str| pointer(&["services", key, member]);
-    if service.image.is_some() && service.repository.is_some() {
-        found.push(
-            Mistake::value(at("repository"), "`image` and `repository` exclude each other")
-                .hint("`image` is a full reference, `repository` one that this stack makes")
-                .related(&["services", key, "image"]),
-        );
-    }
     if let Some(image) = &service.image {
         found.extend(image_problem(image, at("image")));
     }
@@ -327,112 +304,15 @@ fn scheduled_limits(schedule: &ScheduledLimits, at: &dyn Fn(&str) -> String, fou
     }
 }
 
-fn routing(stack: &Stack, key: &str, service: &Service, found: &mut Vec<Mistake>) {
-    let at = |member: &str| pointer(&["services", key, member]);
-    if let Some(problem) = health_path_problem(&service.health_path) {
-        found.push(Mistake::value(at("health_path"), format!("the health path `{}` {problem}", service.health_path)));
-    }
-    match (&service.path, service.priority) {
-        (Some(_), None) => found.push(
-            Mistake::value(at("path"), format!("the path of `{key}` has no `priority`"))
-                .hint(format!("`priority = {}` is free", free_priority(stack)))
-                .related(&["services", key, "priority"]),
-        ),
-        (None, Some(_)) => found.push(
-            Mistake::key(at("priority"), "a priority without a `path`")
-                .hint("the service without a path takes what no rule matches, and has no priority")
-                .related(&["services", key, "path"]),
-        ),
-        (Some(_), Some(_)) | (None, None) => {}
-    }
-    let Some(path) = &service.path else { return };
-    // Source: RuleCondition, Values.
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.$/~\"'@:+&*?".contains(c);
-    let wildcards = path.matches(['*', '?']).count();
-    let problem = if path.len() > PATTERN_LENGTH {
-        Some(format!("has {} characters, at most {PATTERN_LENGTH} are allowed", path.len()))
-    } else if let Some(bad) = path.chars().find(|&c| !allowed(c)) {
-        Some(format!("holds {bad:?}, only letters, digits and _-.$/~\"'@:+&*? are allowed"))
-    } else if !path.starts_with(['/', '*', '?']) {
-        Some("does not start with a slash, so it matches nothing".to_owned())
-    } else if wildcards > WILDCARDS {
-        Some(format!("has {wildcards} wildcards, a rule has at most {WILDCARDS}"))
-    } else {
-        None
-    };
-    found.extend(problem.map(|problem| Mistake::value(at("path"), format!("the path pattern `{path}` {problem}"))));
-}
-
-/// Source: `CreateTargetGroup`, `HealthCheckPath`: 1 to 1024 characters.
-fn health_path_problem(path: &str) -> Option<&'static str> {
-    if !path.starts_with('/') {
-        Some("does not start with a slash")
-    } else if path.len() > 1024 {
-        Some("has more than 1024 characters")
-    } else if path.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        Some("holds a space")
-    } else {
-        None
-    }
-}
-
-/// Returns a priority that no service has: the next hundred, or else the first that is free.
-fn free_priority(stack: &Stack) -> i32 {
-    let last = stack.default_service().and_then(|(_, service)| service.shift()).map(|_| LAST_PRIORITY);
-    let taken = || stack.services.values().filter_map(|service| service.priority);
-    let next = taken().max().map_or(100, |last| last.saturating_div(100).saturating_add(1).saturating_mul(100));
-    if (1..=LAST_PRIORITY).contains(&next) {
-        return next;
-    }
-    (1..=LAST_PRIORITY).find(|free| taken().chain(last).all(|priority| priority != *free)).unwrap_or(1)
-}
-
-fn default_service(stack: &Stack, found: &mut Vec<Mistake>) {
-    let keys: Vec<&str> =
-        stack.services.iter().filter(|(_, service)| service.path.is_none()).map(|(key, _)| key.as_str()).collect();
-    if keys.is_empty() {
-        let message = if stack.services.is_empty() {
-            "a stack needs a service"
-        } else {
-            "every service has a path: one without must take everything else"
-        };
-        let mut mistake = Mistake::key("/services", message);
-        for key in stack.services.keys() {
-            mistake = mistake.related(&["services", key, "path"]);
-        }
-        found.push(mistake);
-    }
-    if keys.len() < 2 {
-        return;
-    }
-    for key in &keys {
-        let others = list(keys.iter().filter(|other| *other != key), "and");
-        let verb = if keys.len() == 2 { "has" } else { "have" };
-        let mut mistake = Mistake::key(
-            pointer(&["services", key]),
-            format!("`{key}` has no path, and {others} {verb} none either"),
-        )
-        .hint(format!(
-            "only one service takes what no path matches; give the others a `path` and a `priority` ({} is free)",
-            free_priority(stack)
-        ));
-        for key in &keys {
-            mistake = mistake.related(&["services", key, "path"]);
-        }
-        found.push(mistake);
-    }
-}
-
 /// Finds what only one service may have.
 fn unique(stack: &Stack, found: &mut Vec<Mistake>) {
     type Of = fn(&str, &Service) -> Option<String>;
-    let members: [(&str, &str, Of); 6] = [
+    let members: [(&str, &str, Of); 5] = [
         ("name", "service name", |key, service| Some(service.service_name(key))),
         ("family", "task definition family", |key, service| Some(service.family(key))),
         ("target_group", "target group", |key, service| Some(service.target_group(key))),
         // Two services with one role would each want it described as its own, and be able to do what the other may.
         ("task_role", "task role", |key, service| service.task_role_arn.is_none().then(|| service.task_role(key))),
-        ("path", "path", |_, service| service.path.clone()),
         ("priority", "priority", |_, service| service.priority.map(|priority| priority.to_string())),
     ];
     for (member, what, of) in members {
@@ -453,7 +333,7 @@ fn unique(stack: &Stack, found: &mut Vec<Mistake>) {
                     mistake = mistake.related(&["services", other, member]);
                 }
                 if member == "priority" {
-                    mistake = mistake.hint(format!("`priority = {}` is free", free_priority(stack)));
+                    mistake = mistake.hint(format!("`priority = {}` is free", routing::free_priority(stack)));
                 }
                 found.push(mistake);
             }
@@ -506,25 +386,6 @@ fn second_target_groups(stack: &Stack, found: &mut Vec<Mistake>) {
                     .related(&["services", key, "deployment"])
                     .related(&["services", key, "target_group"]),
             );
-        }
-    }
-}
-
-/// Checks that there is room for the rule that the service without a path needs once ECS shifts its traffic.
-fn default_rule(stack: &Stack, found: &mut Vec<Mistake>) {
-    let Some((default, _)) = stack.default_service().filter(|(_, service)| service.shift().is_some()) else { return };
-    let mut refuse = |key: &str, member: &str, message: String| {
-        let place = pointer(&["services", key, member]);
-        found.push(Mistake::value(place, message).related(&["services", default, "deployment"]));
-    };
-    for (key, service) in &stack.services {
-        if service.priority == Some(LAST_PRIORITY) {
-            let message = format!("the priority {LAST_PRIORITY} is that of the rule in which ECS shifts `{default}`");
-            refuse(key, "priority", message);
-        }
-        if service.path.as_deref() == Some(DEFAULT_PATH) {
-            let message = format!("the path `{DEFAULT_PATH}` is that of the rule in which ECS shifts `{default}`");
-            refuse(key, "path", message);
         }
     }
 }

@@ -490,12 +490,7 @@ fn every_mistake_says_where_what_and_what_to_do() {
                 "services.frontend.memory: Fargate has no 8192 CPU units with 20000 MiB (the nearest that it has is `cpu = 8192` with `memory = 20480`; 8192 CPU units go with 16384 to 61440 MiB by 4096)",
             ],
         ),
-        (
-            json!({"services": {"frontend": {"image": "nginx", "repository": "x-y"}}}),
-            &[
-                "services.frontend.repository: `image` and `repository` exclude each other (`image` is a full reference, `repository` one that this stack makes)",
-            ],
-        ),
+        (json!({"services": {"frontend": {"image": "nginx", "repository": "x-y"}}}), &[]),
         (
             json!({"services": {"frontend": {"image": "ng inx"}}}),
             &[
@@ -704,7 +699,7 @@ fn every_mistake_says_where_what_and_what_to_do() {
         (
             json!({"services": {"frontend": {"priority": 5}}}),
             &[
-                "services.frontend.priority: a priority without a `path` (the service without a path takes what no rule matches, and has no priority)",
+                "services.frontend.priority: a priority without a `path` or a `host` (the service with neither takes what no rule matches, and has no priority)",
             ],
         ),
         (
@@ -725,6 +720,41 @@ fn every_mistake_says_where_what_and_what_to_do() {
             ],
         ),
         (json!({"services": {"frontend": null, "backend": null}}), &["services: a stack needs a service"]),
+        (
+            json!({"services": {
+                "backend": {"path": ["/api/*", "/api/*", "v2"], "host": "example"},
+                "x": {"path": "/x", "host": ["a.example.com", "b_c.example.com"], "priority": 1},
+                "y": {"path": ["/y", "/x"], "host": "A.example.com", "priority": 2},
+                "z": {"host": "z.example.com"},
+            }}),
+            &[
+                "services.backend.host: the host name `example` does not end in a dot and letters, such as `.com`",
+                "services.backend.path.1: `/api/*` stands here twice",
+                "services.backend.path.2: the path pattern `v2` does not start with a slash, so it matches nothing",
+                "services.x.host.1: the host name `b_c.example.com` holds '_', only letters, digits and -.*? are allowed",
+                "services.z.host: the host of `z` has no `priority` (`priority = 200` is free)",
+                "services.x.path: the path `/x` at the host `a.example.com` of `x` is also that of `y`",
+                "services.y.path: the path `/x` at the host `a.example.com` of `y` is also that of `x`",
+            ],
+        ),
+        (
+            json!({"services": {"x": {"path": ["/a", "/b", "/c", "/d"], "host": ["a.b.com", "*.*.com"], "priority": 1}}}),
+            &[
+                "services.x.path: `x` has 6 hosts and paths, a rule has at most 5 (a wildcard stands for many; or make it two services)",
+            ],
+        ),
+        (
+            json!({"alb": {"load_balancer_arn": "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/theirs/1", "listener_arn": "arn:x", "ssl_policy": "x"}}),
+            &[
+                "alb.ssl_policy: `ssl_policy` without a certificate (give `certificate_arn`, or a table `[alb.certificate]`)",
+                "alb.ssl_policy: `x` is not the name of a security policy (a name is written like `ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09`)",
+                "alb.load_balancer_arn: the load balancer is in eu-west-1, the stack in us-east-1",
+                "alb.listener_arn: that is no listener of the load balancer",
+                "alb.ssl_policy: the load balancer is somebody else's, and so is its listener: `ssl_policy` would change it",
+                "alb.load_balancer_arn: the tasks must let the load balancer in, and its security group is not named (name it as `sg.alb_security_group_id`)",
+                "services.frontend: `frontend` has neither host nor path, and the load balancer is not the stack's own (what no rule matches is somebody else's there: give it a `host` or a `path`, and a `priority`)",
+            ],
+        ),
         (
             json!({"services": {"backend": {"path": "api/*"}}}),
             &["services.backend.path: the path pattern `api/*` does not start with a slash, so it matches nothing"],

@@ -88,7 +88,7 @@ fn the_tutorial_file_leaves_no_key_out() {
         .any(|inline| table.ends_with(inline));
         for key in shape::known_keys(&table).iter().filter(|_| map.is_some() && !inline) {
             // The backend has a path, and the frontend shows what is optional; an image takes the repository's place.
-            let elsewhere = ["image", "path", "priority"].contains(&key.as_str());
+            let elsewhere = ["image", "host", "path", "priority"].contains(&key.as_str());
             let shown = table == "/services/backend" && all.pointer(&child("/services/frontend", key)).is_some();
             assert!(elsewhere || shown || all.pointer(&child(&table, key)).is_some(), "{table}/{key}");
         }
@@ -132,7 +132,7 @@ fn the_staging_file_shares_no_name_with_the_tutorial() {
         assert!(!theirs.contains(&name), "{name}");
     }
     assert_eq!(staging.parameters.len(), production.parameters.len());
-    assert_eq!(staging.services["backend"].path.as_deref(), Some("/api/*"));
+    assert_eq!(staging.services["backend"].paths(), ["/api/*"]);
     assert_eq!(staging.services["backend"].desired, 1);
     assert_eq!(staging.region, production.region);
 }
@@ -563,7 +563,7 @@ prop_compose! {
         }
         stack.services = services;
         for (index, (key, service)) in stack.services.iter_mut().enumerate().skip(1) {
-            service.path = Some(format!("/{key}/*"));
+            service.path = Some(crate::stack::OneOrMore::One(format!("/{key}/*")));
             service.priority = i32::try_from(index).ok();
         }
         stack

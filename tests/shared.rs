@@ -1,0 +1,94 @@
+//! Two stacks behind one load balancer: the second one's rules hang on the first one's listener.
+
+use std::io::Write as _;
+
+use ecs_pipe_tests::{Cloud, Outcome};
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
+
+const FIRST: [&str; 3] = ["ecs-net", "ecs-sg", "ecs-alb"];
+const TUTORIAL: &str = "--stack tests/stacks/tutorial.toml";
+
+fn overlay(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::with_suffix(".toml").expect("a file");
+    file.write_all(text.as_bytes()).expect("written");
+    file
+}
+
+/// Runs the second stack's ecs-sg and ecs-alb in the first one's network.
+async fn second(cloud: &Cloud, first: &Value, verb: &str, text: &str) -> Outcome {
+    let file = overlay(text);
+    let net = overlay(&json!({"net": first["net"]}).to_string());
+    let (path, net) = (file.path().display(), net.path().display());
+    let line = if verb == "destroy" {
+        format!("ecs-alb destroy --stack {path} < /dev/null | ecs-sg destroy")
+    } else {
+        format!("ecs-sg {verb} --stack {path} < {net} | ecs-alb {verb}")
+    };
+    cloud.shell(&line).await
+}
+
+/// The second stack's file: two services with hosts and paths.
+fn file(first: &Value, priority: u16) -> String {
+    let arn = first["alb"]["load_balancer_arn"].as_str().expect("an ARN");
+    let group = first["sg"]["alb_security_group_id"].as_str().expect("a group");
+    format!(
+        "name = \"second\"\nregion = \"us-east-1\"\n[db]\nenabled = false\n[parameters]\n[alb]\nload_balancer_arn = \"{arn}\"\n\
+         [sg]\nalb_security_group_id = \"{group}\"\ntasks_name = \"second-tasks\"\n\
+         [services.reports]\nport = 3002\nhost = [\"reports.example.com\", \"*.reports.example.com\"]\npriority = {priority}\n\
+         [services.admin]\nport = 3003\nhost = \"admin.example.com\"\npath = [\"/a/*\", \"/b/*\"]\npriority = 220\n\
+         [services.admin.deployment]\nstrategy = \"canary\"\n"
+    )
+}
+
+#[tokio::test]
+async fn a_stack_behind_somebody_elses_load_balancer_adds_its_rules_and_nothing_else() {
+    let cloud = Cloud::start().await;
+    let first = cloud.pipe(&FIRST, "", TUTORIAL).await.ok().json();
+    let before = cloud.inventory().await;
+    cloud.take_calls();
+
+    let taken = second(&cloud, &first, "", &file(&first, 100)).await;
+    assert_eq!(taken.code, 2, "{}", taken.stderr);
+    assert!(
+        taken.stderr.contains("that of `reports` by the rule priority 100, path-pattern /api/*"),
+        "{}",
+        taken.stderr
+    );
+    let writes = cloud.take_writes();
+    assert!(writes.iter().all(|call| call.starts_with("ec2:")), "before anything of the layer is made: {writes:?}");
+
+    let text = file(&first, 210);
+    let made = second(&cloud, &first, "", &text).await.ok();
+    let document = made.json();
+    assert_eq!(document["alb"]["load_balancer_arn"], first["alb"]["load_balancer_arn"]);
+    assert_eq!(document["alb"]["listener_arn"], first["alb"]["listener_arn"]);
+    assert_eq!(document["alb"]["url"], first["alb"]["url"]);
+    assert!(document["alb"]["production_rule_arns"]["admin"].is_string(), "{document}");
+    let writes = cloud.take_writes();
+    let elb = |call: &&String| call.starts_with("elasticloadbalancing:");
+    let mut calls: Vec<&String> = writes.iter().filter(elb).collect();
+    calls.sort();
+    calls.dedup();
+    let only = ["CreateRule", "CreateTargetGroup", "ModifyTargetGroupAttributes"]
+        .map(|call| format!("elasticloadbalancing:{call}"));
+    assert_eq!(calls, only.iter().collect::<Vec<_>>(), "neither listener nor load balancer is changed");
+    let inventory = cloud.inventory().await;
+    let rules = inventory["listener_rules"].as_array().expect("rules");
+    let admin = rules.iter().find(|rule| rule["priority"] == "220").expect("a rule");
+    assert_eq!((&admin["hosts"], &admin["paths"]), (&json!(["admin.example.com"]), &json!(["/a/*", "/b/*"])));
+
+    let again = second(&cloud, &first, "", &text).await.ok();
+    assert_eq!(cloud.take_writes(), [""; 0], "{}", again.stderr);
+    let plan = second(&cloud, &first, "plan --exit-code", &text).await;
+    assert_eq!((plan.code, cloud.take_writes()), (0, Vec::new()), "{}", plan.stderr);
+
+    // A service less: its rule and its target group are reported.
+    let less = text.split("[services.admin]").next().expect("the rest").to_owned();
+    let left = second(&cloud, &first, "", &less).await.ok();
+    assert!(left.stderr.contains("rule priority 220"), "{}", left.stderr);
+    assert_eq!(cloud.take_writes(), [""; 0]);
+
+    second(&cloud, &first, "destroy", &less).await.ok();
+    cloud.assert_is(&before, "the first stack is as it was").await;
+}
