@@ -434,6 +434,18 @@ class Account:
         return self.all("rds", "describe_db_instances", "DBInstances")
 
     @cached_property
+    def db_parameter_groups(self) -> list[Json]:
+        """All parameter groups but RDS's own, each with `Set` (what was set in it) and `Tags`."""
+        groups = self.all("rds", "describe_db_parameter_groups", "DBParameterGroups")
+        groups = [group for group in groups if not group["DBParameterGroupName"].startswith("default.")]
+        for group in groups:
+            name = group["DBParameterGroupName"]
+            parameters = self.all("rds", "describe_db_parameters", "Parameters", DBParameterGroupName=name, Source="user")
+            group["Set"] = {one["ParameterName"]: one.get("ParameterValue") for one in parameters}
+            group["Tags"] = self._rds_tags(group["DBParameterGroupArn"])
+        return groups
+
+    @cached_property
     def db_snapshots(self) -> list[Json]:
         """All snapshots that do not go with their instance, each with `Tags`."""
         snapshots = self.all("rds", "describe_db_snapshots", "DBSnapshots")
@@ -1516,13 +1528,23 @@ def inventory_database(account: Account) -> Json:
                 "DeletionProtection",
                 "CopyTagsToSnapshot",
                 "ManageMasterUserPassword",
+                "EnabledCloudwatchLogsExports",
             )
             | {
                 "security_groups": account.named(one["VpcSecurityGroupId"] for one in item["VpcSecurityGroups"]),
                 "managed_secret": bool(item.get("MasterUserSecret")),
+                "parameter_groups": [
+                    one["DBParameterGroupName"]
+                    for one in item.get("DBParameterGroups", ())
+                    if not one["DBParameterGroupName"].startswith("default.")
+                ],
                 "tags": tag_map(item.get("TagList")),
             }
             for item in account.db_instances
+        ],
+        "db_parameter_groups": [
+            picked(item, "DBParameterGroupName", "DBParameterGroupFamily", "Set") | {"tags": tag_map(item["Tags"])}
+            for item in account.db_parameter_groups
         ],
         "db_snapshots": [
             picked(item, "DBInstanceIdentifier", "SnapshotType", "Status") for item in account.db_snapshots
@@ -1925,6 +1947,7 @@ def tagged_resources(account: Account) -> Iterator[tuple[str, str, Tags]]:
         ("role", account.roles, "Arn", "Tags"),
         ("repository", account.repositories, "repositoryArn", "Tags"),
         ("DB subnet group", account.db_subnet_groups, "DBSubnetGroupArn", "Tags"),
+        ("DB parameter group", account.db_parameter_groups, "DBParameterGroupArn", "Tags"),
         ("database", account.db_instances, "DBInstanceArn", "TagList"),
         ("DB snapshot", account.db_snapshots, "DBSnapshotArn", "Tags"),
         ("table", account.tables, "TableArn", "Tags"),

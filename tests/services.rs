@@ -247,6 +247,47 @@ async fn roles_may_do_what_the_file_says_within_its_boundary() {
 }
 
 #[tokio::test]
+async fn roles_and_images_of_somebody_elses_are_used_as_they_are() {
+    let cloud = Cloud::start().await;
+    let roles = "import boto3, json\niam = boto3.client('iam')\n\
+        for name, service in [('theirs', 'ecs-tasks'), ('wrong', 'ec2')]:\n  iam.create_role(RoleName=name, \
+        AssumeRolePolicyDocument=json.dumps({'Version': '2012-10-17', 'Statement': [{'Effect': 'Allow', \
+        'Principal': {'Service': f'{service}.amazonaws.com'}, 'Action': 'sts:AssumeRole'}]}))\n\
+        boto3.client('ecr').create_repository(repositoryName='team/web')";
+    cloud.run(&python().display().to_string(), &["-c", roles], "").await.ok();
+    cloud.take_calls();
+    let given = |name: &str, more: &str| {
+        let arn = format!("arn:aws:iam::123456789012:role/{name}");
+        overlay(&format!(
+            "[iam]\nexecution_role_arn = \"{arn}\"\n[services.web]\ntask_role_arn = \"{arn}\"\n\
+             image = \"123456789012.dkr.ecr.us-east-1.amazonaws.com/team/{more}:1\"\n"
+        ))
+    };
+    for (overlay, wrong) in [
+        (given("nobody", "web"), "there is no role arn:aws:iam::123456789012:role/nobody"),
+        (given("wrong", "web"), "it does not trust ecs-tasks.amazonaws.com"),
+    ] {
+        let refused = cloud.shell(&format!("ecs-iam --no-input {}", with(&overlay))).await;
+        assert!(refused.code == 2 && refused.stderr.contains(wrong), "{}", refused.stderr);
+        assert_eq!(cloud.take_writes(), [""; 0]);
+    }
+    let other = given("theirs", "other");
+    let refused = cloud.shell(&format!("ecs-ecr --no-input {}", with(&other))).await;
+    assert!(refused.code == 2 && refused.stderr.contains("no repository team/other"), "{}", refused.stderr);
+
+    let theirs = given("theirs", "web");
+    let made = apply(&cloud, &with(&theirs), "with somebody else's roles and image").await;
+    let definition = definition(&made);
+    assert_eq!((&definition["execution_role"], &definition["task_role"]), (&json!("theirs"), &json!("theirs")));
+    assert_eq!(container(&made, "web")["image"], "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/web:1");
+    assert_gone(&cloud, &with(&theirs)).await;
+    let left = cloud.inventory().await;
+    let role = item(&left["roles"], "RoleName", "theirs");
+    assert_eq!((&role["inline"], &role["managed"], &role["tags"]), (&json!({}), &json!([]), &json!({})));
+    assert_eq!(item(&left["repositories"], "repositoryName", "team/web")["tags"], json!({}));
+}
+
+#[tokio::test]
 async fn a_task_definition_is_written_for_ci_and_registers_again() {
     let cloud = Cloud::start().await;
     let directory = tempfile::tempdir().expect("a directory");

@@ -44,7 +44,8 @@ async fn every_change_of_mode_ends_in_the_stack_that_is_made_new() {
     }
     let cloud = Cloud::start().await;
     pipe(&cloud, "", MODES[0].0).await.ok();
-    for place in [1, 0, 3, 2, 1, 3, 0, 2, 0] {
+    // From one zone each to none and back: see the endpoints.
+    for place in [1, 0, 3, 2, 1, 3, 0] {
         let (mode, _) = MODES[place];
         cloud.take_calls();
         let names = |inventory: &Value, list: &str| -> BTreeSet<String> {

@@ -146,6 +146,7 @@ pub fn classify(code: Option<&str>, status: Option<u16>) -> Kind {
         | "InvalidDBSubnetGroupStateFault"
         | "InvalidDBSubnetStateFault"
         | "InvalidDBInstanceState"
+        | "InvalidDBParameterGroupState"
         | "ClusterContainsServicesException"
         | "ClusterContainsTasksException"
         | "ClusterContainsContainerInstancesException"

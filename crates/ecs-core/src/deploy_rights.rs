@@ -1,6 +1,10 @@
 //! What a deployment needs to be allowed: the one list, for the policy that `ecs-deploy policy` prints and for the role
 //! that ecs-iam makes for CI.
 //!
+//! A role's inline policies have 10,240 characters in all, so the one for a stack names each thing once. What may be done
+//! with it under a condition only stands in the same statement as what may be done anyway, with `IfExists`, and a `Deny`
+//! says that the condition must be there: together they allow to the letter what two statements would.
+//!
 //! Which action can be limited to which resource is from AWS's Service Authorization Reference, of
 //! [ECS](https://docs.aws.amazon.com/service-authorization/latest/reference/list_ecs.html),
 //! [ECR](https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html),
@@ -16,6 +20,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::Stack;
+use crate::stack::ecr_repository;
 
 /// Calls for which AWS knows no resource, or of which the resource is not known before (`DescribeAlarms`: the alarms are
 /// those of the live service).
@@ -27,7 +32,8 @@ const ANYWHERE: &[&str] = &[
     "sts:GetCallerIdentity",
 ];
 
-/// Calls about a service, and about its deployments and revisions, which have ARNs of their own.
+/// Calls about a service, and about its deployments and revisions, which have ARNs of their own:
+/// `service-deployment/CLUSTER/SERVICE/ID`, `service-revision/CLUSTER/SERVICE/ID`.
 const DEPLOYMENTS: &[&str] = &[
     "ecs:ContinueServiceDeployment",
     "ecs:DescribeServiceDeployments",
@@ -89,6 +95,8 @@ struct Resources {
     tasks: Vec<String>,
     families: Vec<String>,
     repositories: Vec<String>,
+    /// Repositories of images that the file gives in full: read, and never pushed to
+    foreign_repositories: Vec<String>,
     secrets: Vec<String>,
     roles: Vec<String>,
     infrastructure_role: Option<String>,
@@ -106,6 +114,13 @@ pub fn policy(scope: Scope<'_>) -> Value {
     let passed_to = |service: &str| Some(json!({ "StringEquals": { "iam:PassedToService": service } }));
     let everywhere = vec!["*".to_owned()];
     let images: Vec<&str> = PULL.iter().chain(PUSH.iter().filter(|_| *push)).copied().collect();
+    let in_any_case = |condition: Option<Value>| condition.map(|condition| if_exists(&condition));
+    let services: Vec<&str> = if resources.infrastructure_role.is_some() {
+        vec!["ecs-tasks.amazonaws.com", "ecs.amazonaws.com"]
+    } else {
+        vec!["ecs-tasks.amazonaws.com"]
+    };
+    let elsewhere = cluster.as_ref().map(|arn| json!({ "ArnNotEquals": { "ecs:cluster": arn } }));
     let login = if *push { vec!["ecr:GetAuthorizationToken"] } else { Vec::new() };
     let infrastructure: Vec<String> = resources.infrastructure_role.iter().cloned().collect();
     let statements = [
@@ -114,12 +129,22 @@ pub fn policy(scope: Scope<'_>) -> Value {
         statement("Tasks", TASKS, tasks, None),
         // What tasks there are is asked of the cluster, not of the container instances that the reference names.
         statement("ListTasks", &["ecs:ListTasks"], &everywhere, in_cluster.clone()),
-        statement("RunTask", &["ecs:RunTask"], families, in_cluster),
-        statement("TaskDefinitions", TASK_DEFINITIONS, families, None),
+        statement("TaskDefinitions", &[TASK_DEFINITIONS, &["ecs:RunTask"]].concat(), families, in_any_case(in_cluster)),
+        deny("RunTaskElsewhere", "ecs:RunTask", elsewhere),
         statement("Images", &images, repositories, None),
+        statement("OtherImages", PULL, &resources.foreign_repositories, None),
         statement("Secrets", &["secretsmanager:DescribeSecret"], secrets, None),
-        statement("Roles", ROLES, roles, None),
-        statement("PassRoles", &["iam:PassRole"], roles, passed_to("ecs-tasks.amazonaws.com")),
+        statement(
+            "Roles",
+            &[ROLES, &["iam:PassRole"]].concat(),
+            roles,
+            in_any_case(passed_to("ecs-tasks.amazonaws.com")),
+        ),
+        deny(
+            "PassRolesElsewhere",
+            "iam:PassRole",
+            Some(json!({ "StringNotEquals": { "iam:PassedToService": services } })),
+        ),
         statement("PassInfrastructureRole", &["iam:PassRole"], &infrastructure, passed_to("ecs.amazonaws.com")),
         statement("Logs", &["logs:GetLogEvents"], &resources.log_streams, None),
     ];
@@ -137,6 +162,7 @@ impl Resources {
             tasks: vec![ecs("task")],
             families: vec![ecs("task-definition")],
             repositories: vec![all("ecr:*:*:repository/*")],
+            foreign_repositories: Vec::new(),
             secrets: vec![all("secretsmanager:*:*:secret:*")],
             roles: vec![all("iam::*:role/*")],
             infrastructure_role: Some(all("iam::*:role/*")),
@@ -152,10 +178,19 @@ impl Resources {
         let services = || stack.services.iter();
         let deployments = services().flat_map(|(key, service)| {
             let path = format!("{cluster}/{}", service.service_name(key));
-            [format!("service/{path}"), format!("service-deployment/{path}/*"), format!("service-revision/{path}/*")]
+            [format!("service/{path}"), format!("service-*/{path}/*")]
         });
-        let task_roles = services().map(|(key, service)| service.task_role(key));
-        let roles: BTreeSet<String> = task_roles.chain([stack.iam.execution_role.clone()]).collect();
+        let task_roles =
+            services().map(|(key, one)| one.task_role_arn.clone().unwrap_or_else(|| role(&one.task_role(key))));
+        let execution = stack.iam.execution_role_arn.clone().unwrap_or_else(|| role(&stack.iam.execution_role));
+        let roles: BTreeSet<String> = task_roles.chain([execution]).collect();
+        let infrastructure = || {
+            let given = stack.iam.infrastructure_role_arn.clone();
+            given.unwrap_or_else(|| role(&stack.iam.infrastructure_role))
+        };
+        let images = services().filter_map(|(_, service)| service.image.as_deref());
+        let foreign: BTreeSet<String> =
+            images.filter_map(|image| Some(ecr_repository(image)?.arn(partition))).collect();
         let repositories: BTreeSet<String> = services().filter_map(|(key, service)| service.repository(key)).collect();
         let log_groups: BTreeSet<String> = services().map(|(key, service)| service.log_group(key)).collect();
         let sources = services().flat_map(|(_, service)| service.secret_sources());
@@ -179,12 +214,26 @@ impl Resources {
                 .collect(),
             repositories: repositories.iter().map(|name| arn("ecr", format!("repository/{name}"))).collect(),
             secrets: secrets.into_iter().collect(),
-            roles: roles.iter().map(|name| role(name)).collect(),
-            infrastructure_role: stack.shifts().then(|| role(&stack.iam.infrastructure_role)),
-            log_streams: log_groups.iter().map(|name| arn("logs", format!("log-group:{name}:log-stream:*"))).collect(),
+            foreign_repositories: foreign.into_iter().collect(),
+            roles: roles.into_iter().collect(),
+            infrastructure_role: stack.shifts().then(infrastructure),
+            log_streams: log_groups.iter().map(|name| arn("logs", format!("log-group:{name}:*"))).collect(),
             cluster: Some(arn("ecs", format!("cluster/{cluster}"))),
         }
     }
+}
+
+/// Makes a condition that a call need not be able to meet: `ArnEquals` becomes `ArnEqualsIfExists`.
+fn if_exists(condition: &Value) -> Value {
+    let operators = condition.as_object().into_iter().flatten();
+    Value::Object(operators.map(|(operator, keys)| (format!("{operator}IfExists"), keys.clone())).collect())
+}
+
+/// Makes a statement that denies an action wherever a condition is met, and where its key is missing: so the negated
+/// operators read it.
+fn deny(sid: &str, action: &str, condition: Option<Value>) -> Option<Value> {
+    let condition = condition?;
+    Some(json!({ "Sid": sid, "Effect": "Deny", "Action": action, "Resource": "*", "Condition": condition }))
 }
 
 /// Makes a statement; none where there is nothing that it would be about.
@@ -219,7 +268,8 @@ mod tests {
 
     fn actions(policy: &Value) -> BTreeSet<&str> {
         let statements = policy["Statement"].as_array().expect("statements").iter();
-        statements.flat_map(|one| one["Action"].as_array().expect("actions")).filter_map(Value::as_str).collect()
+        let allowed = statements.filter(|one| one["Effect"] == "Allow");
+        allowed.flat_map(|one| one["Action"].as_array().expect("actions")).filter_map(Value::as_str).collect()
     }
 
     #[test]
@@ -232,21 +282,20 @@ mod tests {
                 "Deployments",
                 json!([
                     ecs("service/ecs-production-cluster/backend-service"),
-                    ecs("service-deployment/ecs-production-cluster/backend-service/*"),
-                    ecs("service-revision/ecs-production-cluster/backend-service/*"),
+                    ecs("service-*/ecs-production-cluster/backend-service/*"),
                     ecs("service/ecs-production-cluster/frontend-service"),
-                    ecs("service-deployment/ecs-production-cluster/frontend-service/*"),
-                    ecs("service-revision/ecs-production-cluster/frontend-service/*"),
+                    ecs("service-*/ecs-production-cluster/frontend-service/*"),
                 ]),
                 Value::Null,
             ),
             ("Tasks", json!([ecs("task/ecs-production-cluster/*")]), Value::Null),
             ("ListTasks", json!(["*"]), in_cluster.clone()),
             (
-                "RunTask",
+                "TaskDefinitions",
                 json!([ecs("task-definition/backend-task:*"), ecs("task-definition/frontend-task:*")]),
-                in_cluster,
+                json!({ "ArnEqualsIfExists": in_cluster["ArnEquals"] }),
             ),
+            ("RunTaskElsewhere", json!("*"), json!({ "ArnNotEquals": in_cluster["ArnEquals"] })),
             (
                 "Images",
                 json!([
@@ -256,19 +305,24 @@ mod tests {
                 Value::Null,
             ),
             (
-                "PassRoles",
+                "Roles",
                 json!([
                     "arn:aws:iam::123456789012:role/backendTaskRole",
                     "arn:aws:iam::123456789012:role/ecsTaskExecutionRole",
                     "arn:aws:iam::123456789012:role/frontendTaskRole",
                 ]),
-                json!({ "StringEquals": { "iam:PassedToService": "ecs-tasks.amazonaws.com" } }),
+                json!({ "StringEqualsIfExists": { "iam:PassedToService": "ecs-tasks.amazonaws.com" } }),
+            ),
+            (
+                "PassRolesElsewhere",
+                json!("*"),
+                json!({ "StringNotEquals": { "iam:PassedToService": ["ecs-tasks.amazonaws.com"] } }),
             ),
             (
                 "Logs",
                 json!([
-                    "arn:aws:logs:eu-west-1:123456789012:log-group:/ecs/backend:log-stream:*",
-                    "arn:aws:logs:eu-west-1:123456789012:log-group:/ecs/frontend:log-stream:*",
+                    "arn:aws:logs:eu-west-1:123456789012:log-group:/ecs/backend:*",
+                    "arn:aws:logs:eu-west-1:123456789012:log-group:/ecs/frontend:*",
                 ]),
                 Value::Null,
             ),
@@ -301,6 +355,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_somebody_elses_is_named_as_it_is_and_never_pushed_to() {
+        let mut stack = tutorial();
+        let arn = |name: &str| format!("arn:aws:iam::123456789012:role/path/{name}");
+        stack.iam.execution_role_arn = Some(arn("execution"));
+        for (key, service) in &mut stack.services {
+            service.task_role_arn = Some(arn(key));
+            service.image = Some(format!("210987654321.dkr.ecr.eu-west-1.amazonaws.com/team/{key}:1"));
+        }
+        let policy = of(&stack);
+        assert_eq!(statement_of(&policy, "Roles")["Resource"], json!(["backend", "execution", "frontend"].map(arn)));
+        let repository = |key: &str| format!("arn:aws:ecr:eu-west-1:210987654321:repository/team/{key}");
+        let images = statement_of(&policy, "OtherImages");
+        assert_eq!(images["Resource"], json!([repository("backend"), repository("frontend")]));
+        assert_eq!(images["Action"], json!(PULL));
+    }
+
+    #[test]
     fn a_deployment_itself_pushes_nothing_and_else_needs_the_same() {
         let mut stack = tutorial();
         let backend = stack.services.get_mut("backend").expect("a backend");
@@ -316,10 +387,10 @@ mod tests {
     /// IAM's quota for a role's inline policies, white space not counted:
     /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
     #[test]
-    fn ten_services_fit_into_an_inline_policy() {
+    fn seventeen_services_fit_into_an_inline_policy() {
         let mut stack = tutorial();
         let service = stack.services["backend"].clone();
-        stack.services = (0..10).map(|index| (format!("a-service-named-{index}"), service.clone())).collect();
+        stack.services = (0..17).map(|index| (format!("a-service-named-{index}"), service.clone())).collect();
         let length = of(&stack).to_string().len();
         assert!(length <= 10_240, "{length}");
     }

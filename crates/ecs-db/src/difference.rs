@@ -1,5 +1,7 @@
 //! How a DB instance differs from the stack file.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_rds::types::DbInstance;
 use ecs_core::id::SecurityGroupId;
 use ecs_core::stack::{DbConfig, PasswordStore};
@@ -32,6 +34,10 @@ pub const PUBLIC: &str = "publicly accessible";
 pub const PORT: &str = "port";
 /// Field of a [`Change`]: one security group.
 pub const SECURITY_GROUP: &str = "security group";
+/// Field of a [`Change`]: one log that is sent to CloudWatch Logs.
+pub const LOG_EXPORT: &str = "log export";
+/// Field of a [`Change`]: the DB parameter group.
+pub const PARAMETER_GROUP: &str = "DB parameter group";
 /// Field of a [`Change`]: who keeps the master password.
 pub const PASSWORD: &str = "password kept in";
 
@@ -44,12 +50,20 @@ pub struct Wanted {
     pub subnet_group: String,
     /// The database's security group
     pub security_group: SecurityGroupId,
+    /// Name of the DB parameter group; none where the file gives no parameters
+    pub parameter_group: Option<String>,
 }
 
 impl Wanted {
     /// Makes what is wanted of a stack's instance.
-    pub fn new(stack: &Stack, subnet_group: &str, security_group: SecurityGroupId) -> Self {
-        Self { config: stack.db.clone(), subnet_group: subnet_group.to_owned(), security_group }
+    pub fn new(
+        stack: &Stack,
+        subnet_group: &str,
+        security_group: SecurityGroupId,
+        parameter_group: Option<String>,
+    ) -> Self {
+        let config = stack.db.clone();
+        Self { config, subnet_group: subnet_group.to_owned(), security_group, parameter_group }
     }
 
     /// Returns the limit of storage autoscaling, none where it is off: a limit that storage has reached is none.
@@ -88,6 +102,7 @@ pub fn changes(wanted: &Wanted, live: &DbInstance) -> Vec<Change> {
             differs(PUBLIC, live.publicly_accessible(), &false),
             differs(PORT, port, &i32::from(config.port)),
             password(wanted, live),
+            parameter_group(wanted, live),
         ],
     ]
     .into_iter()
@@ -95,6 +110,7 @@ pub fn changes(wanted: &Wanted, live: &DbInstance) -> Vec<Change> {
     .flatten()
     .collect();
     changes.extend(security_groups(wanted, live));
+    changes.extend(log_exports(wanted, live));
     changes
 }
 
@@ -184,6 +200,35 @@ fn password(wanted: &Wanted, live: &DbInstance) -> Option<Change> {
     Change::of(PASSWORD, &name(live.master_user_secret().is_some()), &name(managed))
 }
 
+/// Compares the DB parameter group: one of ours that the file no longer asks for is of before, any other is somebody's.
+fn parameter_group(wanted: &Wanted, live: &DbInstance) -> Option<Change> {
+    let is = live.db_parameter_groups().first()?.db_parameter_group_name()?;
+    match &wanted.parameter_group {
+        Some(to) => Change::of(PARAMETER_GROUP, &is, &to.as_str()),
+        None => default_group(&wanted.config.identifier, is).map(|_| Change::former(PARAMETER_GROUP, is)),
+    }
+}
+
+/// Returns RDS's own group of the same major version, for a group of ours: `default.postgres17`.
+pub fn default_group(identifier: &str, group: &str) -> Option<String> {
+    let family = group.strip_prefix(identifier)?.strip_prefix('-')?;
+    family.strip_prefix("postgres")?.parse::<u32>().ok().map(|_| format!("default.{family}"))
+}
+
+/// Compares the logs that RDS sends: the file's must be there, others are somebody's.
+fn log_exports(wanted: &Wanted, live: &DbInstance) -> Vec<Change> {
+    let pending = live.pending_modified_values().and_then(|pending| pending.pending_cloudwatch_logs_exports());
+    // RDS's words are from its own view: "to enable" is what it is about to send.
+    let starts = pending.map(|pending| pending.log_types_to_enable()).unwrap_or_default();
+    let stops = pending.map(|pending| pending.log_types_to_disable()).unwrap_or_default();
+    let present = live.enabled_cloudwatch_logs_exports().iter().chain(starts);
+    let present: BTreeSet<&str> = present.filter(|log| !stops.contains(log)).map(String::as_str).collect();
+    let ours: BTreeSet<&str> = wanted.config.log_exports.iter().map(|export| export.name()).collect();
+    let missing = ours.difference(&present).map(|log| Change::update(LOG_EXPORT, "", *log));
+    let others = present.difference(&ours).map(|log| Change::foreign(LOG_EXPORT, *log));
+    missing.chain(others).collect()
+}
+
 /// Compares the security groups: ours must be there, others are somebody's.
 fn security_groups(wanted: &Wanted, live: &DbInstance) -> Vec<Change> {
     let ours = wanted.security_group.as_str();
@@ -212,7 +257,7 @@ mod tests {
     fn wanted(change: impl Fn(&mut DbConfig)) -> Wanted {
         let mut stack = Stack::default();
         change(&mut stack.db);
-        Wanted::new(&stack, "ecs-db-subnet-group", "sg-db".into())
+        Wanted::new(&stack, "ecs-db-subnet-group", "sg-db".into(), None)
     }
 
     fn security_group(id: &str, status: &str) -> VpcSecurityGroupMembership {
@@ -385,6 +430,41 @@ mod tests {
                 "{field}: {found:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_parameter_group_of_ours_is_of_before_where_the_file_gives_no_parameters() {
+        use aws_sdk_rds::types::DbParameterGroupStatus;
+        let with = |name: &str| {
+            live().db_parameter_groups(DbParameterGroupStatus::builder().db_parameter_group_name(name).build()).build()
+        };
+        let ours = "ecs-postgres-db-postgres17";
+        let none = wanted(|_| {});
+        assert_eq!(changes(&none, &with("default.postgres17")), []);
+        assert_eq!(changes(&none, &with("theirs")), []);
+        assert_eq!(changes(&none, &with(ours)), [Change::former(PARAMETER_GROUP, ours)]);
+        let some = Wanted { parameter_group: Some(ours.to_owned()), ..none };
+        assert_eq!(changes(&some, &with(ours)), []);
+        let change = Change::update(PARAMETER_GROUP, "default.postgres17", ours);
+        assert_eq!(changes(&some, &with("default.postgres17")), [change]);
+        assert_eq!(default_group("ecs-postgres-db", ours).as_deref(), Some("default.postgres17"));
+    }
+
+    #[test]
+    fn logs_of_the_file_are_sent_and_others_are_somebodys() {
+        use aws_sdk_rds::types::PendingCloudwatchLogsExports;
+        use ecs_core::stack::LogExport;
+        let wanted = wanted(|db| db.log_exports = vec![LogExport::Postgresql]);
+        let logs = |names: &[&str]| {
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            live().set_enabled_cloudwatch_logs_exports(Some(names))
+        };
+        assert_eq!(changes(&wanted, &logs(&["postgresql"]).build()), []);
+        let missing = [Change::update(LOG_EXPORT, "", "postgresql"), Change::foreign(LOG_EXPORT, "upgrade")];
+        assert_eq!(changes(&wanted, &logs(&["upgrade"]).build()), missing);
+        let exports = PendingCloudwatchLogsExports::builder().log_types_to_enable("postgresql").build();
+        let values = pending(|p| p.pending_cloudwatch_logs_exports(exports.clone()).build());
+        assert_eq!(changes(&wanted, &logs(&[]).pending_modified_values(values).build()), []);
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_rds::types::{DbInstance, Endpoint, Tag};
+use aws_sdk_rds::types::{CloudwatchLogsExportConfiguration, DbInstance, Endpoint, Tag};
 use ecs_aws::{Answer as _, present};
 use ecs_core::console::Console;
 use ecs_core::id::{DbInstanceArn, SecretArn, planned};
-use ecs_core::stack::PasswordStore;
+use ecs_core::stack::{DbConfig, PasswordStore};
 use ecs_core::{Change, Error, Health, Identity, Kind, Listing, Owner, Resource, Result, Stack};
 
 use crate::difference::{self, Wanted};
@@ -125,6 +125,12 @@ impl Live {
             .hint(UNPROTECT))
     }
 
+    /// Says whether parameters have changed that it takes only when it is rebooted.
+    pub fn awaits_reboot(&self) -> bool {
+        let groups = self.described.db_parameter_groups().iter();
+        groups.map(|group| group.parameter_apply_status()).any(|status| status == Some("pending-reboot"))
+    }
+
     fn status(&self) -> &str {
         self.described.db_instance_status().unwrap_or("without a status")
     }
@@ -171,6 +177,13 @@ impl Instance {
             self.console.say("snapshot", &line);
             name
         })
+    }
+
+    /// Returns the DB parameter group that it is to have: that of the file, else RDS's own.
+    fn parameter_group(&self, live: &DbInstance) -> Option<String> {
+        let is = live.db_parameter_groups().first().and_then(|group| group.db_parameter_group_name());
+        let default = is.and_then(|is| difference::default_group(&self.identity.name, is));
+        self.wanted.parameter_group.clone().or(default)
     }
 
     /// Returns the security groups that it is to have: its own, and those of others unless they are to be removed.
@@ -236,6 +249,8 @@ impl Resource for Instance {
             .backup_retention_period(config.backup_retention_days)
             .auto_minor_version_upgrade(config.auto_minor_version_upgrade)
             .deletion_protection(config.deletion_protection)
+            .set_enable_cloudwatch_logs_exports(log_exports(config))
+            .set_db_parameter_group_name(self.wanted.parameter_group.clone())
             .set_tags(Some(rds::tags(&self.identity)))
             .master_username(&config.user);
         let call = if self.managed() {
@@ -286,6 +301,8 @@ impl Resource for Instance {
                 difference::SECURITY_GROUP => {
                     call.set_vpc_security_group_ids(Some(self.security_groups(live, changes)))
                 }
+                difference::PARAMETER_GROUP => call.set_db_parameter_group_name(self.parameter_group(described)),
+                difference::LOG_EXPORT => call.cloudwatch_logs_export_configuration(log_changes(changes)),
                 difference::PASSWORD if self.managed() => call.manage_master_user_password(true),
                 difference::PASSWORD => {
                     call.manage_master_user_password(false).master_user_password(self.secret.value().await?.as_str())
@@ -365,6 +382,23 @@ impl Resource for Instance {
     }
 }
 
+/// Returns the logs that a new instance sends, none where it sends none.
+fn log_exports(config: &DbConfig) -> Option<Vec<String>> {
+    let logs: Vec<String> = config.log_exports.iter().map(|export| export.name().to_owned()).collect();
+    (!logs.is_empty()).then_some(logs)
+}
+
+/// Returns the logs that an instance is to send or not to send any more.
+fn log_changes(changes: &[Change]) -> CloudwatchLogsExportConfiguration {
+    let of = |value: fn(&Change) -> &String| {
+        let logs = changes.iter().filter(|change| change.field == difference::LOG_EXPORT).map(value);
+        let logs: Vec<String> = logs.filter(|log| !log.is_empty()).cloned().collect();
+        (!logs.is_empty()).then_some(logs)
+    };
+    let configuration = CloudwatchLogsExportConfiguration::builder().set_enable_log_types(of(|change| &change.to));
+    configuration.set_disable_log_types(of(|change| &change.from)).build()
+}
+
 fn identity(stack: &Stack) -> Identity {
     Identity::new(&stack.name, LAYER, &stack.db.identifier)
 }
@@ -409,10 +443,10 @@ mod tests {
         let shared = (Rc::new(EngineVersion::new(&stack)), Rc::new(secret), Rc::new(Sight::new(&stack)));
         Instance::new(
             &stack,
-            Wanted::new(&stack, "ecs-db-subnet-group", "sg-db".into()),
+            Wanted::new(&stack, "ecs-db-subnet-group", "sg-db".into(), None),
             (&shared.0, &shared.1, &shared.2),
             &Console::new("ecs-db", Verbosity::Quiet, LogFormat::Text),
-            &Options { skip_final_snapshot: false },
+            &Options { skip_final_snapshot: false, rotate_password: false },
         )
     }
 

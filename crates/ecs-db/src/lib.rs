@@ -4,10 +4,13 @@
 mod difference;
 mod dynamodb;
 mod engine_version;
+mod existing;
 mod former_tables;
 mod instance;
+mod parameter_group;
 mod password;
 mod rds;
+mod rotation;
 mod status;
 mod subnet_group;
 mod table;
@@ -26,6 +29,7 @@ use ecs_core::member::{self, Net, Sg};
 use ecs_core::stack::{Parameter, ParameterLayer, PasswordStore, refers_to_table};
 use ecs_core::tool::Tool;
 use ecs_core::{All as _, Error, Result, Run, Stack};
+use futures::future::join_all;
 use futures::join;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -33,6 +37,7 @@ use zeroize::Zeroizing;
 use crate::difference::Wanted;
 use crate::engine_version::EngineVersion;
 use crate::instance::{Instance, Sight};
+use crate::parameter_group::ParameterGroup;
 use crate::password::Secret;
 use crate::subnet_group::SubnetGroup;
 
@@ -51,6 +56,9 @@ pub struct Options {
     /// Delete the database without keeping its data in a final snapshot, and tables without a backup
     #[arg(long, global = true)]
     skip_final_snapshot: bool,
+    /// Give the database another master password; tasks get it when they are deployed again
+    #[arg(long, global = true)]
+    rotate_password: bool,
 }
 
 impl Tool for Db {
@@ -61,6 +69,7 @@ impl Tool for Db {
   ecs-db < db.json
   ecs-db plan --exit-code < db.json
   ecs-db destroy < db.json
+  ecs-db --rotate-password < prod.json
   ecs-db destroy --skip-final-snapshot < staging.json";
     const MEMBERS: &'static [&'static str] = &["db", "tables"];
     const STOOD_ON_BY: &'static [&'static str] = &["svc"];
@@ -85,6 +94,8 @@ impl Tool for Db {
                         "ecs:DescribeTaskDefinition",
                         "rds:DescribeDBEngineVersions",
                         "rds:DescribeDBInstances",
+                        "rds:DescribeDBParameterGroups",
+                        "rds:DescribeDBParameters",
                         "rds:DescribeDBSubnetGroups",
                         "ssm:DescribeParameters"
                     ],
@@ -96,19 +107,23 @@ impl Tool for Db {
                     "Action": [
                         "rds:AddTagsToResource",
                         "rds:CreateDBInstance",
+                        "rds:CreateDBParameterGroup",
                         // RDS asks for it when an instance is deleted with a final snapshot.
                         "rds:CreateDBSnapshot",
                         "rds:CreateDBSubnetGroup",
                         "rds:DeleteDBInstance",
+                        "rds:DeleteDBParameterGroup",
                         "rds:DeleteDBSubnetGroup",
                         "rds:ListTagsForResource",
                         "rds:ModifyDBInstance",
-                        "rds:ModifyDBSubnetGroup"
+                        "rds:ModifyDBParameterGroup",
+                        "rds:ModifyDBSubnetGroup",
+                        "rds:ResetDBParameterGroup"
                     ],
                     "Resource": [
                         "arn:aws:rds:*:*:db:*",
                         "arn:aws:rds:*:*:og:default*",
-                        "arn:aws:rds:*:*:pg:default*",
+                        "arn:aws:rds:*:*:pg:*",
                         "arn:aws:rds:*:*:snapshot:*",
                         "arn:aws:rds:*:*:subgrp:*"
                     ]
@@ -207,7 +222,12 @@ impl Tool for Db {
     async fn layer(run: &Run<'_>, session: &Session, stack: &Stack, options: &Options) -> Result<()> {
         let (database, tables) =
             join!(database(run, session, stack, options), tables::layer(run, session, stack, options));
-        (database, tables).all().map(drop)
+        (database, tables).all()?;
+        // Without a database or a table nothing of the layer tells of its parameters.
+        if !stack.db.enabled && stack.tables.is_empty() {
+            return Ok(());
+        }
+        parameter::ensure_former(run, session, &session.api(aws_sdk_ssm::Client::new), stack, LAYER).await
     }
 }
 
@@ -218,6 +238,13 @@ async fn database(run: &Run<'_>, session: &Session, stack: &Stack, options: &Opt
     }
     let rds = session.api(Client::new);
     let ssm = session.api(aws_sdk_ssm::Client::new);
+    if stack.db.existing {
+        if options.rotate_password {
+            return Err(Error::usage("the password of a database that somebody else made is not ours to change")
+                .hint("leave out --rotate-password"));
+        }
+        return existing::layer(run, &rds, &ssm, stack).await;
+    }
     let sight = Rc::new(Sight::new(stack));
     let version = Rc::new(EngineVersion::new(stack));
     let secret = Rc::new(Secret::new(&ssm, stack));
@@ -247,7 +274,8 @@ async fn database(run: &Run<'_>, session: &Session, stack: &Stack, options: &Opt
     );
     let (subnet_group, security_group, (), (), ()) =
         (subnet_group, security_group, password, version_chosen, parameters_read).all()?;
-    let wanted = Wanted::new(stack, &subnet_group.name, security_group);
+    let group = parameter_group(run, &rds, stack, (&version, &sight)).await?;
+    let wanted = Wanted::new(stack, &subnet_group.name, security_group, group);
     let instance = Instance::new(stack, wanted, (&version, &secret, &sight), run.console(), options);
     let instance = run.ensure(&rds, instance).await?;
     if run.destroys() {
@@ -263,9 +291,17 @@ async fn database(run: &Run<'_>, session: &Session, stack: &Stack, options: &Opt
     let early = resolved(&early, stack, &tables, None)?;
     let (live, early) = join!(run.ready(&rds, &instance), parameters.ensure(run, early));
     let (live, ()) = (live, early).all()?;
+    if live.awaits_reboot() {
+        let identifier = &stack.db.identifier;
+        run.console().warn(&format!(
+            "DB instance {identifier}: parameters take effect when it is rebooted, which ecs-db never does: \
+             `aws rds reboot-db-instance --db-instance-identifier {identifier}`"
+        ));
+    }
     // An instance that is still being made has no host in a plan either.
     let host = live.host().map_or_else(|| planned("endpoint", &stack.db.identifier), str::to_owned);
     parameters.ensure(run, resolved(&late, stack, &tables, Some(&host))?).await?;
+    rotation::ensure(run, stack, (&rds, &ssm), &secret, options.rotate_password && !instance.is_new()).await?;
     // The tasks read the parameters: nobody may start them before those are there.
     run.publish(&member::Db {
         instance_arn: live.arn(),
@@ -274,14 +310,39 @@ async fn database(run: &Run<'_>, session: &Session, stack: &Stack, options: &Opt
         name: stack.db.database.clone(),
         // RDS may still show the secret that it was just told to give up.
         secret_arn: live.secret().filter(|_| stack.db.password == PasswordStore::SecretsManager),
-    })?;
-    parameter::ensure_former(run, session, &ssm, stack, LAYER).await
+    })
 }
 
 /// Returns the parameters that tell of the database, but for the password's.
 fn told(stack: &Stack) -> impl Iterator<Item = (&str, &Parameter)> {
     let all = stack.parameters_of(ParameterLayer::Db);
     all.filter(|(_, parameter)| !Secret::is(parameter.template()) && !tables::is_known_early(parameter))
+}
+
+/// Makes the DB parameter group, where the file gives parameters, and returns its name; a destroy looks for all of before.
+async fn parameter_group(
+    run: &Run<'_>,
+    rds: &Rds,
+    stack: &Stack,
+    (version, sight): (&EngineVersion, &Sight),
+) -> Result<Option<String>> {
+    if run.destroys() {
+        let names = parameter_group::names(rds, stack).await?;
+        let sought = names.iter().map(|name| run.ensure(rds, ParameterGroup::sought(stack, name, run.console())));
+        join_all(sought).await.all()?;
+        return Ok(None);
+    }
+    if parameter_group::wanted(&stack.db).is_empty() {
+        return Ok(None);
+    }
+    let seen = sight.get(rds).await?;
+    let runs = seen.as_ref().as_ref().and_then(|instance| instance.engine_version()).map(str::to_owned);
+    let version = match runs {
+        Some(version) => version,
+        None => version.choose(rds).await?,
+    };
+    run.ensure(rds, ParameterGroup::new(stack, &version, run.console())).await?;
+    Ok(Some(parameter_group::name(&stack.db, &version)))
 }
 
 /// Finds out early which version a new instance gets, and says so.
@@ -327,7 +388,10 @@ mod tests {
     use super::*;
 
     /// The sources of every call that the layer makes; each names its call as `service:Operation`, which is its action.
-    const SOURCES: [&str; 12] = [
+    const SOURCES: [&str; 15] = [
+        include_str!("parameter_group.rs"),
+        include_str!("existing.rs"),
+        include_str!("rotation.rs"),
         include_str!("dynamodb.rs"),
         include_str!("former_tables.rs"),
         include_str!("table.rs"),

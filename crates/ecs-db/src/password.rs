@@ -19,6 +19,8 @@ use crate::{LAYER, Rds};
 
 /// Value of the parameter that keeps the password.
 const TEMPLATE: &str = "${db.password}";
+/// End of the name of the parameter that keeps the next password while it takes the place of the one before.
+const NEXT: &str = ".next";
 /// Length in characters: 192 random bits. RDS for PostgreSQL takes 8 to 128:
 /// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html>
 const LENGTH: usize = 32;
@@ -53,6 +55,33 @@ impl Secret {
             names: names.collect(),
             list: Listing::default(),
             value: RefCell::default(),
+        }
+    }
+
+    /// Returns the parameters that keep the password.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Returns the name of the parameter that keeps the next password while it takes the place of the one before.
+    ///
+    /// # Errors
+    /// When the password is in no parameter.
+    pub fn next_name(&self) -> Result<String> {
+        let first = self.names.first().ok_or_else(|| Error::other("the database's password is in no parameter"))?;
+        Ok(format!("{first}{NEXT}"))
+    }
+
+    /// Returns the next password, if a run has begun to bring it in.
+    ///
+    /// # Errors
+    /// When it is another stack's; any refusal by SSM.
+    pub async fn next(&self) -> Result<Option<Zeroizing<String>>> {
+        let Ok(name) = self.next_name() else { return Ok(None) };
+        let existing = self.existing().await?;
+        match existing.iter().find(|live| live.name == name) {
+            Some(live) => self.read(&live.name).await.map(Some),
+            None => Ok(None),
         }
     }
 
@@ -94,7 +123,8 @@ impl Secret {
     async fn existing(&self) -> Result<Rc<Vec<Live>>> {
         let load = async || {
             // Not decrypted: only their existence matters.
-            let call = self.ssm.read.get_parameters().set_names(Some(self.names.clone())).with_decryption(false);
+            let names = self.names.iter().cloned().chain(self.next_name().ok()).collect();
+            let call = self.ssm.read.get_parameters().set_names(Some(names)).with_decryption(false);
             let found = call.send().await.answer("ssm:GetParameters")?.parameters.unwrap_or_default();
             let live = found.into_iter().map(|parameter| Live {
                 name: parameter.name.unwrap_or_default(),
@@ -114,18 +144,23 @@ impl Secret {
             return Ok(Some(value.clone()));
         }
         let existing = self.existing().await?;
-        let Some(first) = existing.first() else { return Ok(None) };
-        let owner = parameter::read_owner(&self.ssm, &Identity::new(&self.stack, LAYER, &first.name)).await?;
-        if let Owner::Stack(other) = owner {
-            return Err(Error::other(format!("parameter {} belongs to the stack `{other}`", first.name))
-                .hint("give the password another parameter in the stack file"));
-        }
-        let call = self.ssm.read.get_parameters().names(&first.name).with_decryption(true);
-        let found = call.send().await.answer("ssm:GetParameters")?.parameters.unwrap_or_default().pop();
-        let value = present(found.and_then(|parameter| parameter.value), "ssm:GetParameters", "the parameter")?;
-        let value = Zeroizing::new(value);
+        let Some(first) = existing.iter().find(|live| self.names.contains(&live.name)) else { return Ok(None) };
+        let value = self.read(&first.name).await?;
         *self.value.borrow_mut() = Some(value.clone());
         Ok(Some(value))
+    }
+
+    /// Reads a password out of its parameter, which must not be another stack's.
+    async fn read(&self, name: &str) -> Result<Zeroizing<String>> {
+        let owner = parameter::read_owner(&self.ssm, &Identity::new(&self.stack, LAYER, name)).await?;
+        if let Owner::Stack(other) = owner {
+            return Err(Error::other(format!("parameter {name} belongs to the stack `{other}`"))
+                .hint("give the password another parameter in the stack file"));
+        }
+        let call = self.ssm.read.get_parameters().names(name).with_decryption(true);
+        let found = call.send().await.answer("ssm:GetParameters")?.parameters.unwrap_or_default().pop();
+        let value = present(found.and_then(|parameter| parameter.value), "ssm:GetParameters", "the parameter")?;
+        Ok(Zeroizing::new(value))
     }
 }
 
@@ -171,7 +206,8 @@ impl Resource for Password {
     /// When there is an instance with a password of its own but no parameter: a new password would not be that one.
     async fn find(&self, _ssm: &Ssm) -> Result<Option<Live>> {
         let existing = self.secret.existing().await?;
-        if let (true, Some((rds, sight))) = (existing.is_empty(), &self.instance)
+        let none = !existing.iter().any(|live| self.secret.names.contains(&live.name));
+        if let (true, Some((rds, sight))) = (none, &self.instance)
             && sight.get(rds).await?.as_ref().as_ref().is_some_and(keeps_its_own_password)
         {
             let what = format!("DB instance {} exists, but its master password is in no parameter", sight.identifier());
@@ -226,7 +262,7 @@ impl Resource for Password {
 
 /// Makes a password of the operating system's random bytes; 64 characters to choose from make six bits of each count
 /// alike.
-fn generate() -> Result<Zeroizing<String>> {
+pub fn generate() -> Result<Zeroizing<String>> {
     let mut bytes = Zeroizing::new([0_u8; LENGTH]);
     SysRng
         .try_fill_bytes(bytes.as_mut_slice())

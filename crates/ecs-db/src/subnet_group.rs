@@ -1,4 +1,4 @@
-//! The DB subnet group: the private subnets that the database may stand in.
+//! The DB subnet group: the subnets that the database may stand in, those of a tier of its own where there is one.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -32,18 +32,19 @@ pub struct Live {
 }
 
 impl SubnetGroup {
-    /// Makes the DB subnet group over the private subnets.
+    /// Makes the DB subnet group over the database subnets, and where the network has none over the private ones.
     ///
     /// # Errors
     /// When there are fewer than two: RDS wants two zones.
     pub fn new(run: &Run<'_>, stack: &Stack, net: &Net) -> Result<Self> {
-        let subnets: BTreeSet<_> = net.private_subnet_ids.iter().cloned().collect();
+        let own = !net.database_subnet_ids.is_empty();
+        let subnets = if own { &net.database_subnet_ids } else { &net.private_subnet_ids };
+        let subnets: BTreeSet<_> = subnets.iter().cloned().collect();
         if subnets.len() < 2 && !run.destroys() {
-            return Err(Error::usage(format!(
-                "the database needs private subnets in two zones, found {}",
-                subnets.len()
-            ))
-            .hint("the document's member `net` must list them in `private_subnet_ids`"));
+            return Err(Error::usage(format!("the database needs subnets in two zones, found {}", subnets.len()))
+                .hint(
+                    "the document's member `net` must list them in `database_subnet_ids` or in `private_subnet_ids`",
+                ));
         }
         Ok(Self {
             identity: Identity::new(&stack.name, LAYER, &stack.db.subnet_group),
@@ -192,6 +193,25 @@ mod tests {
             let found: Vec<_> = group(subnets).diff(&live.clone().into()).iter().map(ToString::to_string).collect();
             assert_eq!(found, changes, "{subnets:?}");
         }
+    }
+
+    #[test]
+    fn the_database_stands_in_subnets_of_its_own_where_there_are_any() {
+        use ecs_core::console::{Console, LogFormat, Verbosity};
+        use ecs_core::member::Member as _;
+        let console = Console::new("ecs-db", Verbosity::Quiet, LogFormat::Text);
+        let (inputs, output) = (ecs_core::document::Inputs::default(), ecs_core::document::Output::open(Vec::new()));
+        let output = output.expect("opened");
+        let stop = ecs_core::stop::Stop::default();
+        let gate = ecs_core::run::gate(async { Ok("123456789012".to_owned()) });
+        let wishes = ecs_core::run::Wishes::default();
+        let run = Run::new(ecs_core::run::Mode::Plan, wishes, &console, (&inputs, &output), &stop, gate);
+        let ids = |start: &str| ["1", "2"].map(|end| SubnetId::from(format!("{start}-{end}").as_str())).to_vec();
+        let mut net = Net { private_subnet_ids: ids("private"), ..Net::unknown() };
+        let subnets = |net: &Net| SubnetGroup::new(&run, &Stack::default(), net).expect("two").subnets;
+        assert_eq!(subnets(&net), BTreeSet::from_iter(ids("private")));
+        net.database_subnet_ids = ids("database");
+        assert_eq!(subnets(&net), BTreeSet::from_iter(ids("database")));
     }
 
     #[test]

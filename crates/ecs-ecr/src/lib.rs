@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use aws_sdk_ecr::Client;
-use ecs_aws::{Api, Session};
+use ecs_aws::{Answer as _, Api, Session};
 use ecs_core::member;
+use ecs_core::stack::ecr_repository;
 use ecs_core::tool::Tool;
-use ecs_core::{All as _, Listing, Result, Run, Stack};
+use ecs_core::{All as _, Error, Listing, Result, Run, Stack};
 use futures::future::join_all;
+use futures::join;
 use serde_json::{Value, json};
 
 use crate::repository::Repository;
@@ -90,7 +92,8 @@ impl Tool for Ecr {
             let repository = if run.destroys() { repository.for_destroy(options.force) } else { repository };
             run.ensure(&ecr, repository)
         }));
-        let made = made.await.all()?;
+        let (made, checked) = join!(made, check_given(run, &ecr, stack));
+        let (made, ()) = (made.all(), checked).all()?;
 
         let by_name: BTreeMap<_, _> = names.iter().zip(&made).map(|(name, made)| (name, &made.uri)).collect();
         let uris = stack.services.iter().filter_map(|(key, service)| {
@@ -99,6 +102,34 @@ impl Tool for Ecr {
         });
         run.publish(&member::Ecr { repository_uris: uris.collect() })
     }
+}
+
+/// Checks that the repositories of images that the file gives in full exist, those of the account and its region: who
+/// made them keeps them, and nothing of them is changed.
+async fn check_given(run: &Run<'_>, ecr: &EcrApi, stack: &Stack) -> Result<()> {
+    let region = stack.region.as_deref().unwrap_or_default();
+    let images = stack.services.iter().filter_map(|(key, service)| Some((key, service.image.as_deref()?)));
+    let given: BTreeMap<String, (&String, String)> = images
+        .filter_map(|(key, image)| Some((key, ecr_repository(image)?)))
+        .filter(|(_, repository)| repository.region == region)
+        .map(|(key, repository)| (repository.name, (key, repository.account)))
+        .collect();
+    if given.is_empty() || run.destroys() {
+        return Ok(());
+    }
+    let account = run.account().await?;
+    let own = given.iter().filter(|(_, (_, owner))| *owner == account);
+    let checked = own.map(async |(name, (key, _))| {
+        let doing = || format!("checking the image of the service {key}");
+        let reply = ecr.read.describe_repositories().repository_names(name).send().await;
+        let reply = reply.answer_if_found("ecr:DescribeRepositories").map_err(|error| error.doing(doing()))?;
+        if reply.is_none() {
+            let error = Error::usage(format!("there is no repository {name} in the account")).doing(doing());
+            return Err(error.hint(format!("correct `services.{key}.image`, or leave it out: ecs-ecr then makes one")));
+        }
+        Ok(())
+    });
+    join_all(checked).await.all().map(drop)
 }
 
 /// Returns the repositories' names: services may share one, and those with an image of their own have none.

@@ -22,12 +22,9 @@ impl Grants {
     ///
     /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetRolePolicy.html>
     pub fn read(text: &str) -> Self {
-        let decoded = percent::decode(text);
-        match serde_json::from_str(&decoded) {
-            Ok(document) => Self::of(&document),
-            // Equal to nothing that we write, so it is replaced.
-            Err(_) => Self(BTreeSet::from([decoded])),
-        }
+        let document = read(text);
+        // What is no document is equal to nothing that we write, so it is replaced.
+        if document.is_null() { Self(BTreeSet::from([percent::decode(text)])) } else { Self::of(&document) }
     }
 
     /// Compares with what is wanted: a change for each line that is too much or missing.
@@ -36,6 +33,18 @@ impl Grants {
         let missing = wanted.0.difference(&self.0).map(|line| Change::update(field, "", line));
         extra.chain(missing).collect()
     }
+}
+
+/// Reads a document as IAM returns it; null for what is none.
+pub fn read(text: &str) -> Value {
+    serde_json::from_str(&percent::decode(text)).unwrap_or_default()
+}
+
+/// Counts the characters of a document as IAM's quotas do: white space is none.
+///
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html#reference_iam-quotas-entity-length>
+pub fn length(document: &Value) -> usize {
+    document.to_string().chars().filter(|character| !character.is_whitespace()).count()
 }
 
 /// Splits a statement into lines.
@@ -66,7 +75,7 @@ fn lines(statement: &Value) -> Vec<String> {
 }
 
 /// Returns the parts of a value that may be one or an array.
-fn strings(value: Option<&Value>) -> Vec<Value> {
+pub fn strings(value: Option<&Value>) -> Vec<Value> {
     match value {
         None => Vec::new(),
         Some(Value::Array(values)) => values.clone(),

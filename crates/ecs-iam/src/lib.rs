@@ -4,6 +4,7 @@
 mod deploy_access;
 mod document;
 mod former;
+mod given_role;
 mod oidc_provider;
 mod role;
 mod scheduler_access;
@@ -14,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_iam::Client;
 use ecs_aws::{Api, Session};
+use ecs_core::id::RoleArn;
 use ecs_core::member;
 use ecs_core::stack::Service;
 use ecs_core::tool::Tool;
@@ -23,6 +25,7 @@ use futures::join;
 use serde_json::{Value, json};
 
 use crate::former::{Former, task_role_description};
+use crate::given_role::GivenRole;
 use crate::oidc_provider::OidcProvider;
 use crate::role::Role;
 
@@ -133,50 +136,84 @@ impl Tool for Iam {
             return destroy(run, &iam, stack).await;
         }
         let execution = Role::new(stack, &stack.iam.execution_role, &stack.iam.execution_role_description);
+        let execution = execution.for_execution(stack);
         let task_roles = task_roles(stack);
-        let infrastructure = async {
-            if !stack.shifts() {
-                return Ok(None);
-            }
-            run.ensure(&iam, Role::infrastructure(stack)).await.map(Some)
-        };
+        let tasks: Vec<Role> = task_roles
+            .iter()
+            .map(|(name, (key, service))| {
+                Role::new(stack, name, &task_role_description(key)).for_tasks(stack, (key, service))
+            })
+            .collect();
+        let region = stack.region.as_deref().unwrap_or_default();
+        let own = Some(&execution).filter(|_| stack.iam.execution_role_arn.is_none());
+        own.into_iter().chain(&tasks).try_for_each(|role| role.check_length(region))?;
+        check_deploy_length(stack, region)?;
+
+        let given = GivenRole::of(stack);
+        let infrastructure = stack.shifts().then(|| Role::infrastructure(stack));
         let scheduler = async {
             if stack.schedules.is_empty() {
                 return Ok(None);
             }
             run.ensure(&iam, Role::scheduler(stack)).await.map(Some)
         };
-        let (execution, made, infrastructure, scheduler, deploy) = join!(
-            run.ensure(&iam, execution.for_execution(stack)),
-            join_all(task_roles.iter().map(|(name, (key, service))| {
-                let role = Role::new(stack, name, &task_role_description(key));
-                run.ensure(&iam, role.for_tasks(stack, (key, service)))
-            })),
-            infrastructure,
+        let (execution, made, infrastructure, scheduler, deploy, given) = join!(
+            own_or_given(run, &iam, Some(execution), stack.iam.execution_role_arn.as_deref()),
+            join_all(tasks.into_iter().map(|role| run.ensure(&iam, role))),
+            own_or_given(run, &iam, infrastructure, stack.iam.infrastructure_role_arn.as_deref()),
             scheduler,
             deploy(run, &iam, stack),
+            join_all(given.iter().map(|role| role.check(run, &iam))),
         );
-        let (execution, made, infrastructure, scheduler, deploy) =
-            (execution, made.all(), infrastructure, scheduler, deploy).all()?;
+        let (execution, made, infrastructure, scheduler, deploy, _) =
+            (execution, made.all(), infrastructure, scheduler, deploy, given.all()).all()?;
 
         let by_name: BTreeMap<_, _> =
             task_roles.keys().zip(&made).map(|(name, role)| (name.as_str(), &role.arn)).collect();
-        let arn = |name: &str| by_name.get(name).copied().unwrap_or(&execution.arn).clone();
+        let execution_role_arn = execution.as_ref().map(|(arn, _)| arn.clone()).unwrap_or_default();
+        let arn = |key: &str, service: &Service| match &service.task_role_arn {
+            Some(given) => given.as_str().into(),
+            None => by_name.get(service.task_role(key).as_str()).copied().unwrap_or(&execution_role_arn).clone(),
+        };
         let services = stack.services.iter();
-        let roles = [&execution].into_iter().chain(&made).chain(&infrastructure).chain(&scheduler).chain(&deploy);
+        let new = [&execution, &infrastructure].into_iter().flatten().any(|(_, new)| *new);
         run.publish(&member::Iam {
-            execution_role_arn: execution.arn.clone(),
-            task_role_arns: services.map(|(key, service)| (key.clone(), arn(&service.task_role(key)))).collect(),
-            infrastructure_role_arn: infrastructure.as_ref().map(|role| role.arn.clone()),
+            task_role_arns: services.map(|(key, service)| (key.clone(), arn(key, service))).collect(),
+            infrastructure_role_arn: infrastructure.map(|(arn, _)| arn),
             scheduler_role_arn: scheduler.as_ref().map(|role| role.arn.clone()),
             deploy_role_arn: deploy.as_ref().map(|role| role.arn.clone()),
-            new: roles.into_iter().any(|role| role.is_new()),
+            new: new || made.iter().chain(&scheduler).chain(&deploy).any(Held::is_new),
+            execution_role_arn,
         })?;
         if !run.seeks_former() {
             return Ok(());
         }
         Former::new(stack, wanted(stack)).ensure(run, session, &iam).await
     }
+}
+
+/// Makes a role of the stack, unless the file names somebody else's; returns its ARN, and whether it is new.
+async fn own_or_given(
+    run: &Run<'_>,
+    iam: &IamApi,
+    own: Option<Role>,
+    given: Option<&str>,
+) -> Result<Option<(RoleArn, bool)>> {
+    match (own, given) {
+        (None, _) => Ok(None),
+        (Some(_), Some(given)) => Ok(Some((given.into(), false))),
+        (Some(own), None) => {
+            let held = run.ensure(iam, own).await?;
+            Ok(Some((held.arn.clone(), held.is_new())))
+        }
+    }
+}
+
+/// Checks that the deploy role's policies are not too long, before anything is made.
+fn check_deploy_length(stack: &Stack, region: &str) -> Result<()> {
+    let (Some(github), Some(name)) = (&stack.iam.github, stack.deploy_role()) else { return Ok(()) };
+    let provider = format!("arn:aws:iam::123456789012:oidc-provider/{}", oidc_provider::HOST);
+    Role::deploy(stack, &name, &provider, &github.subject()).check_length(region)
 }
 
 /// Makes the role with which CI deploys, when the stack file names who that is.
@@ -200,6 +237,9 @@ async fn destroy(run: &Run<'_>, iam: &IamApi, stack: &Stack) -> Result<()> {
     names.extend(former.into_iter().map(|role| role.name));
     let usual = [&stack.iam.infrastructure_role, &stack.iam.scheduler_role, &stack.usual_deploy_role()];
     names.extend(usual.map(String::clone));
+    // One that the file gives is never touched, whatever its tags say.
+    let given = GivenRole::of(stack);
+    names.retain(|name| !given.iter().any(|role| role.is_named(name)));
     let found = names.iter().map(|name| run.ensure(iam, Role::new(stack, name, "")));
     join_all(found).await.all().map(drop)
 }
@@ -207,10 +247,13 @@ async fn destroy(run: &Run<'_>, iam: &IamApi, stack: &Stack) -> Result<()> {
 /// Returns the names of all roles that the stack file asks for.
 fn wanted(stack: &Stack) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = task_roles(stack).into_keys().collect();
-    names.insert(stack.iam.execution_role.clone());
-    names.extend(stack.shifts().then(|| stack.iam.infrastructure_role.clone()));
+    let own = |given: &Option<String>, name: &String| given.is_none().then(|| name.clone());
+    names.extend(own(&stack.iam.execution_role_arn, &stack.iam.execution_role));
+    names.extend(own(&stack.iam.infrastructure_role_arn, &stack.iam.infrastructure_role).filter(|_| stack.shifts()));
     names.extend((!stack.schedules.is_empty()).then(|| stack.iam.scheduler_role.clone()));
     names.extend(stack.deploy_role());
+    // One that the file gives stays, whatever its tags say.
+    names.extend(GivenRole::of(stack).iter().map(|role| role.name().to_owned()));
     names
 }
 
@@ -219,10 +262,12 @@ fn wanted(stack: &Stack) -> BTreeSet<String> {
 /// A service may name the execution role as its task role: it is not made twice.
 fn task_roles(stack: &Stack) -> BTreeMap<String, (&str, &Service)> {
     let mut roles = BTreeMap::new();
-    for (key, service) in &stack.services {
+    for (key, service) in stack.services.iter().filter(|(_, service)| service.task_role_arn.is_none()) {
         roles.entry(service.task_role(key)).or_insert((key.as_str(), service));
     }
-    roles.remove(&stack.iam.execution_role);
+    if stack.iam.execution_role_arn.is_none() {
+        roles.remove(&stack.iam.execution_role);
+    }
     roles
 }
 
@@ -245,6 +290,7 @@ mod tests {
         let sources = [
             include_str!("../../ecs-aws/src/in_use.rs"),
             include_str!("former.rs"),
+            include_str!("given_role.rs"),
             include_str!("oidc_provider.rs"),
             include_str!("role.rs"),
         ];

@@ -10,7 +10,7 @@ use crate::IamApi;
 
 /// The host that issues the tokens of GitHub's workflows:
 /// <https://docs.github.com/en/actions/how-tos/secure-your-work/security-harden-deployments/oidc-in-aws>
-const HOST: &str = "token.actions.githubusercontent.com";
+pub const HOST: &str = "token.actions.githubusercontent.com";
 /// For whom the tokens are that `aws-actions/configure-aws-credentials` asks for.
 const AUDIENCE: &str = "sts.amazonaws.com";
 /// What differs, as [`Change::field`].

@@ -5,14 +5,14 @@ use std::time::Duration;
 use aws_sdk_iam::types::Tag;
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::RoleArn;
-use ecs_core::stack::Service;
+use ecs_core::stack::{Service, partition};
 use ecs_core::{All as _, Change, Error, Identity, Kind, Owner, Resource, Result, Stack};
 use futures::future::join_all;
 use futures::join;
 use serde_json::{Value, json};
 
 use crate::deploy_access::DeployAccess;
-use crate::document::Grants;
+use crate::document::{self, Grants};
 use crate::scheduler_access::SchedulerAccess;
 use crate::secret_access::SecretAccess;
 use crate::task_access::TaskAccess;
@@ -37,6 +37,12 @@ const SCHEDULER_DESCRIPTION: &str = "Role for EventBridge Scheduler - allows run
 const SCHEDULER_POLICY: &str = "RunScheduledTasks";
 /// Name of the deploy role's inline policy.
 const DEPLOY_POLICY: &str = "Deploy";
+
+/// Greatest length of a role's inline policies in all, and of its trust policy, in characters that are no white space:
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html#reference_iam-quotas-entity-length>
+const INLINE_LENGTH: usize = 10_240;
+/// The same of a trust policy, without a raised quota.
+const TRUST_LENGTH: usize = 2048;
 
 const DESCRIPTION: &str = "description";
 const TRUST: &str = "trust policy";
@@ -153,6 +159,39 @@ impl Role {
         let inline =
             Inline { name: DEPLOY_POLICY.to_owned(), access: Access::Deployments(Box::new(DeployAccess::new(stack))) };
         Self { trust: oidc_provider::trust_policy(provider, subject), inline: Some(inline), ..role }
+    }
+
+    /// Checks that IAM would take its policies, as far as their length goes.
+    ///
+    /// # Errors
+    /// When one is too long: said before anything is made.
+    pub fn check_length(&self, region: &str) -> Result<()> {
+        let name = &self.identity.name;
+        let arn = RoleArn::from(format!("arn:{}:iam::123456789012:role/{name}", partition(region)));
+        let inline = self.inline.as_ref().and_then(|inline| Some((inline, inline.access.document(&arn)?)));
+        let length = inline.as_ref().map_or(0, |(_, document)| document::length(document));
+        let (what, length, most, hint) = if length > INLINE_LENGTH {
+            let hint = match inline.map(|(inline, _)| &inline.access) {
+                Some(Access::Deployments(_) | Access::Schedules(_)) => {
+                    "shorter names make it shorter; or divide the services among two stacks, each with roles of its own"
+                }
+                Some(Access::Secrets(_)) => {
+                    "put what the services share into one parameter or secret, or leave `execution_statements` out"
+                }
+                Some(Access::Task(_)) | None => {
+                    "join statements, or end resources with `*`; what does not fit can be a managed policy that you attach"
+                }
+            };
+            ("inline policies", length, INLINE_LENGTH, hint)
+        } else {
+            let length = document::length(&self.trust);
+            ("a trust policy", length, TRUST_LENGTH, "name a shorter repository, branch or environment")
+        };
+        if length <= most {
+            return Ok(());
+        }
+        let error = Error::usage(format!("it would have {length} characters of {what}, IAM takes {most}"));
+        Err(error.doing(format!("checking {} {name}", Self::KIND)).hint(hint))
     }
 
     /// Puts the inline policy, or deletes it when there is nothing to allow any more, or another one by its name.
@@ -483,6 +522,28 @@ mod tests {
                 "inline policy: add ParameterStoreAccess"
             ]
         );
+    }
+
+    #[test]
+    fn policies_that_iam_would_not_take_are_refused_before_anything_is_made() {
+        let mut stack = stack();
+        let deploy = |stack: &Stack| Role::deploy(stack, "deploy", "arn:provider", "repo:org/repo:ref:refs/heads/main");
+        assert!(deploy(&stack).check_length("us-east-1").is_ok());
+        let statement = json!({"actions": ["s3:GetObject"], "resources": ["arn:aws:s3:::bucket/*"]});
+        let statement: ecs_core::stack::Statement = serde_json::from_value(statement).expect("a statement");
+        let mut service = Service { policy: vec![statement.clone(); 100], ..Service::default() };
+        let tasks = |service: &Service| Role::new(&stack, "tasks", "d").for_tasks(&stack, ("web", service));
+        assert!(tasks(&service).check_length("us-east-1").is_ok());
+        service.policy = vec![statement; 200];
+        let error = tasks(&service).check_length("us-east-1").expect_err("too long");
+        assert_eq!(error.kind(), Kind::Usage);
+        assert!(error.render().contains("IAM takes 10240"), "{}", error.render());
+        let one = stack.services["backend"].clone();
+        stack.services = (0..40).map(|index| (format!("service-{index}"), one.clone())).collect();
+        assert!(deploy(&stack).check_length("us-east-1").expect_err("too long").render().contains("two stacks"));
+        let long = Role::deploy(&stack, "deploy", "arn:provider", &"x".repeat(2048));
+        stack.services.clear();
+        assert!(long.check_length("us-east-1").is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use crate::stack::{Alarms, Architecture, Nat, PasswordStore, Service, Stack, TableClass};
+use crate::stack::{Architecture, Nat, PasswordStore, Service, Stack, TableClass};
 
 /// Hours of a month, as AWS's own calculator counts them.
 const HOURS: f64 = 730.0;
@@ -145,7 +145,8 @@ fn network(bill: &mut Bill, stack: &Stack, prices: &Prices) {
 
 fn database(bill: &mut Bill, stack: &Stack, prices: &Prices) {
     let db = &stack.db;
-    if !db.enabled {
+    // One that somebody else made costs nothing more than before.
+    if !db.enabled || db.existing {
         return;
     }
     // A standby costs what the instance and its storage cost.
@@ -203,16 +204,16 @@ fn alarms(bill: &mut Bill, stack: &Stack) {
     // Paid for by the metrics that they look at: with a second target group there are two.
     let metrics = stack.services.values().map(|service| {
         let groups = if service.shift().is_some() { 2 } else { 1 };
-        let rollback = service.rollback_alarms().map_or(0, |Alarms { errors_5xx, unhealthy_hosts, .. }| {
-            usize::from(errors_5xx > 0) + usize::from(unhealthy_hosts > 0)
-        });
+        let rollback = service.rollback_alarms();
+        let rollback =
+            rollback.map_or(0, |alarms| usize::from(alarms.errors_5xx > 0) + usize::from(alarms.unhealthy_hosts > 0));
         let people = service.alarms.as_ref();
-        let of_tasks =
-            people.map_or(0, |alarms| usize::from(alarms.cpu.is_some()) + usize::from(alarms.memory.is_some()));
-        let of_targets = people.map_or(0, |alarms| {
+        let of_groups = people.map_or(0, |alarms| {
             usize::from(alarms.errors_5xx.is_some()) + usize::from(alarms.unhealthy_hosts.is_some())
         });
-        (rollback + of_targets) * groups + of_tasks
+        let of_tasks =
+            people.map_or(0, |alarms| usize::from(alarms.cpu.is_some()) + usize::from(alarms.memory.is_some()));
+        (rollback + of_groups) * groups + of_tasks
     });
     bill.add("ecs-svc", metrics.sum(), ("metric of an alarm", "metrics of alarms"), Some(TABLE.everywhere.alarm_month));
 }

@@ -1,5 +1,7 @@
 //! The `[db]` table: the PostgreSQL database.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct DbConfig {
     /// Make a database at all
     pub enabled: bool,
+    /// Use the instance `identifier` that somebody else made as it is: it is checked, and never modified or deleted
+    pub existing: bool,
     /// Identifier of the RDS instance
     pub identifier: String,
     /// Name of the DB subnet group
@@ -48,8 +52,36 @@ pub struct DbConfig {
     pub encrypted: bool,
     /// Keep a standby in another zone
     pub multi_az: bool,
+    /// Refuse connections without TLS (default: what RDS does for the version)
+    pub force_tls: bool,
+    /// Parameters of the server, by name, in a DB parameter group of its own; a value is text: `"100"`
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
+    /// Logs that RDS sends to CloudWatch Logs
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub log_exports: Vec<LogExport>,
     /// Refuse to delete the instance
     pub deletion_protection: bool,
+}
+
+/// Names the logs that RDS for PostgreSQL sends to CloudWatch Logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogExport {
+    /// The server's log
+    Postgresql,
+    /// That of upgrades
+    Upgrade,
+}
+
+impl LogExport {
+    /// Returns its name, as RDS and the stack file write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Postgresql => "postgresql",
+            Self::Upgrade => "upgrade",
+        }
+    }
 }
 
 /// Says where the database's master password is kept.

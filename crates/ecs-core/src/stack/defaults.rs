@@ -113,10 +113,12 @@ impl Default for IamConfig {
     fn default() -> Self {
         Self {
             execution_role: "ecsTaskExecutionRole".to_owned(),
+            execution_role_arn: None,
             execution_role_description:
                 "Role for ECS task execution - allows pulling images, writing logs, reading parameters".to_owned(),
             parameter_policy: "ParameterStoreAccess".to_owned(),
             infrastructure_role: "ecsInfrastructureRole".to_owned(),
+            infrastructure_role_arn: None,
             scheduler_role: "ecsSchedulerRole".to_owned(),
             execution_statements: Vec::new(),
             permissions_boundary: None,
@@ -135,6 +137,7 @@ impl Default for DbConfig {
     fn default() -> Self {
         Self {
             enabled: true,
+            existing: false,
             identifier: "ecs-postgres-db".to_owned(),
             subnet_group: "ecs-db-subnet-group".to_owned(),
             subnet_group_description: "Subnet group for ECS RDS database".to_owned(),
@@ -151,6 +154,9 @@ impl Default for DbConfig {
             auto_minor_version_upgrade: true,
             encrypted: true,
             multi_az: false,
+            force_tls: false,
+            parameters: BTreeMap::new(),
+            log_exports: Vec::new(),
             deletion_protection: false,
         }
     }
@@ -212,6 +218,7 @@ impl Default for Service {
             path: None,
             priority: None,
             task_role: None,
+            task_role_arn: None,
             policy: Vec::new(),
             log_group: None,
             environment: BTreeMap::new(),

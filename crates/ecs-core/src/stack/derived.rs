@@ -123,6 +123,36 @@ pub fn partition(region: &str) -> &'static str {
     }
 }
 
+/// A repository of ECR, as an image's reference names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EcrRepository {
+    /// Account of the registry
+    pub account: String,
+    /// Region of the registry
+    pub region: String,
+    /// Name
+    pub name: String,
+}
+
+impl EcrRepository {
+    /// Returns its ARN.
+    pub fn arn(&self, partition: &str) -> String {
+        format!("arn:{partition}:ecr:{}:{}:repository/{}", self.region, self.account, self.name)
+    }
+}
+
+/// Returns the private repository of ECR that an image is in, if it is in one:
+/// `123456789012.dkr.ecr.us-east-1.amazonaws.com/team/web:1`.
+pub fn ecr_repository(image: &str) -> Option<EcrRepository> {
+    let (registry, path) = image.split_once('/')?;
+    let (account, rest) = registry.split_once(".dkr.ecr.")?;
+    let region = rest.strip_suffix(".cn").unwrap_or(rest).strip_suffix(".amazonaws.com")?;
+    let name = path.split('@').next().unwrap_or_default().split(':').next().unwrap_or_default();
+    let twelve = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    let repository = EcrRepository { account: account.to_owned(), region: region.to_owned(), name: name.to_owned() };
+    (twelve && !name.is_empty()).then_some(repository)
+}
+
 impl Stack {
     /// Returns the VPC's name.
     pub fn vpc_name(&self) -> String {
@@ -383,6 +413,26 @@ mod tests {
 
     fn service(strategy: Strategy) -> Service {
         Service { deployment: Some(Deployment { strategy, ..Deployment::default() }), ..Service::default() }
+    }
+
+    #[test]
+    fn an_image_tells_its_repository() {
+        let repository = |name: &str| {
+            let (account, region) = ("123456789012".to_owned(), "us-east-1".to_owned());
+            Some(EcrRepository { account, region, name: name.to_owned() })
+        };
+        let registry = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
+        let cases = [
+            (format!("{registry}/web:1"), repository("web")),
+            (format!("{registry}/team/web@sha256:ab"), repository("team/web")),
+            (format!("{registry}/web"), repository("web")),
+            ("public.ecr.aws/nginx/nginx:1".to_owned(), None),
+            ("nginx".to_owned(), None),
+            (format!("{registry}/"), None),
+        ];
+        for (image, wanted) in cases {
+            assert_eq!(ecr_repository(&image), wanted, "{image}");
+        }
     }
 
     #[test]

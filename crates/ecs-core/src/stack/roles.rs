@@ -11,12 +11,18 @@ use serde::{Deserialize, Serialize};
 pub struct IamConfig {
     /// Name of the task execution role
     pub execution_role: String,
+    /// ARN of an execution role that somebody else made: used as it is, in place of one of this stack
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub execution_role_arn: Option<String>,
     /// Description of the task execution role
     pub execution_role_description: String,
     /// Name of the execution role's inline policy that lets it read this stack's parameters
     pub parameter_policy: String,
     /// Name of the role with which ECS shifts traffic, made when a service's deployment strategy does
     pub infrastructure_role: String,
+    /// ARN of such a role that somebody else made: used as it is, in place of one of this stack
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub infrastructure_role_arn: Option<String>,
     /// Name of the role with which EventBridge Scheduler runs tasks, made when the file has schedules
     pub scheduler_role: String,
     /// What ECS itself may do beside pulling images, writing logs and reading the services' secrets

@@ -85,6 +85,9 @@ pub struct Service {
     /// Task role (default: the key and `TaskRole`)
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_role: Option<String>,
+    /// ARN of a task role that somebody else made: used as it is, in place of one of this stack
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task_role_arn: Option<String>,
     /// What the containers may do in the account: statements of the task role's inline policy
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub policy: Vec<Statement>,

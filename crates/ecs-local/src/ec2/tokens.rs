@@ -39,7 +39,9 @@ impl Tokens {
 
     /// Remembers what came of a call with a token.
     pub(super) fn remember(&self, request: &Request, answer: &Answer) {
-        if let Some(key) = key(request).filter(|_| answer.status.is_success()) {
+        // What was refused in an answer that is no refusal has made nothing.
+        let refused = String::from_utf8_lossy(&answer.body).contains("<unsuccessful><item>");
+        if let Some(key) = key(request).filter(|_| answer.status.is_success() && !refused) {
             self.used().insert(key, Used { form: request.form.clone(), answer: answer.clone() });
         }
     }

@@ -4,6 +4,7 @@ mod engine_version;
 mod instance;
 mod lifecycle;
 mod member;
+mod parameter_group;
 mod subnet_group;
 
 use std::borrow::Cow;
@@ -58,6 +59,8 @@ pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
         "CreateDBInstance" => instance::create(proxy, request).await,
         "DeleteDBInstance" => instance::delete(proxy, request).await,
         "ModifyDBSubnetGroup" => subnet_group::modify(proxy, request).await,
+        "DescribeDBParameters" => parameter_group::describe(proxy, request).await,
+        "ResetDBParameterGroup" => parameter_group::reset(proxy, request).await,
         _ => proxy.upstream.forward(request).await,
     };
     if !answer.status.is_success() {
@@ -79,6 +82,8 @@ async fn check(proxy: &Proxy, request: &Request) -> Result<(), Refusal> {
         "ModifyDBInstance" => instance::check_change(proxy, request).await,
         "CreateDBSubnetGroup" => subnet_group::check_creation(proxy, request).await,
         "DeleteDBSubnetGroup" => subnet_group::check_unused(proxy, request).await,
+        "ModifyDBParameterGroup" => parameter_group::check_change(request),
+        "DeleteDBParameterGroup" => parameter_group::check_unused(proxy, request).await,
         _ => instance::check_state(proxy, request),
     }
 }

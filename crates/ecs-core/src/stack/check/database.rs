@@ -31,6 +31,26 @@ pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
     if !db.enabled {
         return;
     }
+    let mut seen = std::collections::BTreeSet::new();
+    for (index, export) in db.log_exports.iter().enumerate().filter(|(_, export)| !seen.insert(**export)) {
+        let message = format!("`{}` stands here twice", export.name());
+        found.push(Mistake::value(format!("/db/log_exports/{index}"), message));
+    }
+    for (name, value) in &db.parameters {
+        let place = crate::stack::pointer::pointer(&["db", "parameters", name]);
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c);
+        if name.is_empty() || !name.chars().all(allowed) {
+            let message = format!("`{name}` is not the name of a parameter of PostgreSQL");
+            found.push(Mistake::key(&place, message).hint("write it like `max_connections` or `rds.force_ssl`"));
+        }
+        if value.is_empty() {
+            found.push(Mistake::value(&place, format!("the parameter `{name}` has no value")));
+        }
+        if name == "rds.force_ssl" && db.force_tls && value != "1" {
+            let mistake = Mistake::value(&place, "`force_tls = true` says the opposite");
+            found.push(mistake.related(&["db", "force_tls"]));
+        }
+    }
     identifiers(db, found);
     version_and_class(db, found);
     storage(db, found);

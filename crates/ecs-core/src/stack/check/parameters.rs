@@ -40,7 +40,7 @@ pub(super) fn check(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake
         value(stack, name, parameter, found);
     }
     let kept = stack.parameters.values().any(|parameter| refers_to(parameter.template(), PASSWORD));
-    if stack.db.enabled && stack.db.password == PasswordStore::Parameter && !kept {
+    if stack.db.enabled && !stack.db.existing && stack.db.password == PasswordStore::Parameter && !kept {
         found.push(
             Mistake::value("/db/password", "the database's password would be kept nowhere")
                 .hint(
@@ -151,6 +151,19 @@ fn value(stack: &Stack, name: &str, parameter: &Parameter, found: &mut Vec<Mista
         return;
     }
     if !references.contains(&PASSWORD) {
+        return;
+    }
+    if stack.db.existing && stack.db.password == PasswordStore::Parameter {
+        let message =
+            format!("the parameter `{name}` cannot hold the password: RDS tells nobody that of a database that exists");
+        found.push(
+            Mistake::value(&place, message)
+                .hint(
+                    "give the ARN of the parameter or secret that holds it in the service's `secrets`; or, if RDS keeps \
+                     it, `password = \"secrets_manager\"` and `${db.secret_arn}:password::` there",
+                )
+                .related(&["db", "existing"]),
+        );
         return;
     }
     if stack.db.password == PasswordStore::SecretsManager {

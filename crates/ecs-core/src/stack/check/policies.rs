@@ -11,6 +11,7 @@ pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
     for (key, service) in &stack.services {
         statements(stack, &["services", key, "policy"], &service.policy, found);
     }
+    given_roles(stack, found);
     if let Some(arn) = stack.iam.permissions_boundary.as_ref().filter(|arn| !is_policy(arn)) {
         found.push(
             Mistake::value("/iam/permissions_boundary", format!("`{arn}` is not the ARN of a managed policy"))
@@ -47,6 +48,63 @@ fn statements(stack: &Stack, path: &[&str], statements: &[Statement], found: &mu
             let message = format!("the condition `{operator}` says nothing");
             let hint = "write it like `{ StringEquals = { \"aws:RequestedRegion\" = \"eu-west-1\" } }`";
             found.push(Mistake::key(place(&["conditions", operator]), message).hint(hint));
+        }
+    }
+}
+
+/// Checks the roles that somebody else made: nothing of theirs can be said in the file.
+fn given_roles(stack: &Stack, found: &mut Vec<Mistake>) {
+    let iam = &stack.iam;
+    let mut given: Vec<(Vec<&str>, &str, Vec<&str>, bool)> = Vec::new();
+    if let Some(arn) = &iam.execution_role_arn {
+        let path = |member| vec!["iam", member];
+        given.push((
+            path("execution_role_arn"),
+            arn,
+            path("execution_statements"),
+            !iam.execution_statements.is_empty(),
+        ));
+    }
+    if let Some(arn) = &iam.infrastructure_role_arn {
+        given.push((vec!["iam", "infrastructure_role_arn"], arn, Vec::new(), false));
+    }
+    for (key, service) in &stack.services {
+        let Some(arn) = &service.task_role_arn else { continue };
+        let path = |member| vec!["services", key.as_str(), member];
+        given.push((path("task_role_arn"), arn, path("policy"), !service.policy.is_empty()));
+        if service.task_role.is_some() {
+            found.push(
+                Mistake::value(pointer(&path("task_role")), "`task_role` and `task_role_arn` exclude each other")
+                    .hint("`task_role` is the name of a role of this stack, `task_role_arn` is somebody else's role")
+                    .related(&path("task_role_arn")),
+            );
+        }
+    }
+    for (place, arn, statements, any) in given {
+        let parts: Vec<&str> = arn.splitn(6, ':').collect();
+        let role = match parts.as_slice() {
+            ["arn", partition, "iam", "", account, resource] if partition.starts_with("aws") => {
+                resource.strip_prefix("role/").filter(|name| !name.is_empty() && !name.contains(' ')).map(|_| *account)
+            }
+            _ => None,
+        };
+        match (role, &stack.account) {
+            (None, _) => found.push(
+                Mistake::value(pointer(&place), format!("`{arn}` is not the ARN of a role"))
+                    .hint("write `arn:aws:iam::ACCOUNT:role/NAME`"),
+            ),
+            // Source: IAM's guide, "Grant a user permissions to pass a role": only one of the same account.
+            (Some(account), Some(own)) if account != own => {
+                let message = format!("the role is of account {account}, the stack of {own}: it cannot be passed");
+                found.push(Mistake::value(pointer(&place), message).related(&["account"]));
+            }
+            (Some(_), _) => {}
+        }
+        if any {
+            let message = format!("the role `{arn}` is somebody else's: what it may do cannot stand in the file");
+            let hint =
+                format!("let its owner allow that, or leave out `{}`", place.last().copied().unwrap_or_default());
+            found.push(Mistake::value(pointer(&statements), message).hint(hint).related(&place));
         }
     }
 }

@@ -431,7 +431,7 @@ fn unique(stack: &Stack, found: &mut Vec<Mistake>) {
         ("family", "task definition family", |key, service| Some(service.family(key))),
         ("target_group", "target group", |key, service| Some(service.target_group(key))),
         // Two services with one role would each want it described as its own, and be able to do what the other may.
-        ("task_role", "task role", |key, service| Some(service.task_role(key))),
+        ("task_role", "task role", |key, service| service.task_role_arn.is_none().then(|| service.task_role(key))),
         ("path", "path", |_, service| service.path.clone()),
         ("priority", "priority", |_, service| service.priority.map(|priority| priority.to_string())),
     ];
@@ -464,7 +464,7 @@ fn unique(stack: &Stack, found: &mut Vec<Mistake>) {
     let others: [(&str, Option<String>, &[&str], &str); 3] = [
         (
             "execution",
-            Some(execution.clone()),
+            Some(execution.clone()).filter(|_| stack.iam.execution_role_arn.is_none()),
             &["iam", "execution_role"],
             "the containers could then read every parameter of the stack",
         ),
@@ -478,7 +478,9 @@ fn unique(stack: &Stack, found: &mut Vec<Mistake>) {
     ];
     for (key, service) in &stack.services {
         for (what, name, place, danger) in &others {
-            let Some(name) = name.as_ref().filter(|name| service.task_role(key).eq_ignore_ascii_case(name)) else {
+            let own = service.task_role_arn.is_none();
+            let same = |name: &&String| own && service.task_role(key).eq_ignore_ascii_case(name);
+            let Some(name) = name.as_ref().filter(same) else {
                 continue;
             };
             found.push(
