@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use ecs_pipe_tests::{BACKWARDS, Cloud, Outcome, TOOLS, difference};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
 const TUTORIAL: &str = "--stack tests/stacks/tutorial.toml";
@@ -74,9 +74,10 @@ async fn a_third_service_comes_with_a_few_lines_and_goes_with_prune() {
     let three_added = cloud.inventory().await;
     let schedule = &three_added["schedules"][0];
     assert_eq!(schedule["task_definition"], "reporting-task");
-    let input = schedule["input"].as_str().unwrap_or_default();
-    let command = r#"{"containerOverrides":[{"command":["report","--month"],"name":"reporting"}]}"#;
-    assert_eq!((input, &schedule["role"]), (command, &Value::from("ecsSchedulerRole")));
+    let input: Value = serde_json::from_str(schedule["input"].as_str().unwrap_or_default()).expect("JSON");
+    let overrides = &input["containerOverrides"][0];
+    assert_eq!((&overrides["name"], &overrides["command"]), (&json!("reporting"), &json!(["report", "--month"])));
+    assert_eq!(schedule["role"], "ecsSchedulerRole");
     let told = three_added["alarms"].as_array().into_iter().flatten().filter(|alarm| !alarm["OKActions"][0].is_null());
     assert_eq!(told.count(), 4, "{}", three_added["alarms"]);
     let again = cloud.pipe(&TOOLS, "", &three).await.ok();

@@ -600,10 +600,10 @@ fn every_mistake_says_where_what_and_what_to_do() {
                 "not fine": {"service": "backnd", "expression": "hourly", "dead_letter_queue": "failed"}
             }}),
             &[
-                "schedules.not fine: the schedule name `not fine` holds ' ', only letters, digits and _.- are allowed",
-                "schedules.not fine.service: there is no service `backnd` (did you mean `backend`?)",
-                "schedules.not fine.expression: `hourly` is no schedule: it has no parentheses (as AWS writes it: `cron(0 3 * * ? *)`, `rate(1 hour)` or `at(2027-01-01T00:00:00)`)",
-                "schedules.not fine.dead_letter_queue: `failed` is not the ARN of an SQS queue",
+                "schedules.\"not fine\": the schedule name `not fine` holds ' ', only letters, digits and _.- are allowed",
+                "schedules.\"not fine\".service: there is no service `backnd` (did you mean `backend`?)",
+                "schedules.\"not fine\".expression: `hourly` is no schedule: it has no parentheses (as AWS writes it: `cron(0 3 * * ? *)`, `rate(1 hour)` or `at(2027-01-01T00:00:00)`)",
+                "schedules.\"not fine\".dead_letter_queue: `failed` is not the ARN of an SQS queue",
             ],
         ),
         (
