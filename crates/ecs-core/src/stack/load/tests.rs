@@ -333,7 +333,7 @@ fn every_mistake_has_its_position() {
             "# ü\r\n[services.a]\r\nhealth_path = \"ü\" # ü\r\npriority = 3\r\n",
             &[
                 "a.toml:3:15: the health path `ü` does not start with a slash",
-                "a.toml:4:1: a priority without a `path` (the service without a path takes what no rule matches, and has no priority)",
+                "a.toml:4:1: a priority without a `path` or a `host` (the service with neither takes what no rule matches, and has no priority)",
             ],
         ),
         ("a.toml", "\u{feff}nam = 1", &["a.toml:1:1: unknown key `nam` (did you mean `name`?)"]),
