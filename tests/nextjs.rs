@@ -102,13 +102,14 @@ fn security_groups(inventory: &Value) {
 }
 
 fn roles(inventory: &Value) {
-    let names: Vec<&str> = inventory["roles"]
+    let mut names: Vec<&str> = inventory["roles"]
         .as_array()
         .expect("roles")
         .iter()
         .filter(|role| role["tags"]["ecs-pipe:stack"] == "node-app-prod")
         .filter_map(|role| role["RoleName"].as_str())
         .collect();
+    names.sort_unstable();
     let expected = ["execution-role", "github", "infrastructure-role", "task-role"];
     assert_eq!(names, expected.map(|name| format!("{name}-node-app-prod")));
     let role = |name: &str| item(inventory, "roles", "RoleName", &format!("{name}-node-app-prod"));

@@ -335,7 +335,7 @@ fn every_mistake_has_its_position() {
             "# ü\r\n[services.a]\r\nhealth_path = \"ü\" # ü\r\npriority = 3\r\n",
             &[
                 "a.toml:3:15: the health path `ü` does not start with a slash",
-                "a.toml:4:1: a priority without a `path` (the service without a path takes what no rule matches, and has no priority)",
+                "a.toml:4:1: a priority without a `path` or a `host` (the service with neither takes what no rule matches, and has no priority)",
             ],
         ),
         ("a.toml", "\u{feff}nam = 1", &["a.toml:1:1: unknown key `nam` (did you mean `name`?)"]),
@@ -480,7 +480,9 @@ fn every_wrong_type_is_found_where_it_stands() {
         let mut wrong = value.clone();
         *wrong.pointer_mut(&place).unwrap() = json!([{"marker": true}]);
         let text = serde_json::to_string_pretty(&wrong).unwrap();
-        let line = text.lines().position(|line| line.contains("marker")).unwrap() - 1;
+        // Of a text or a list of texts it is the list's element that is wrong.
+        let listed = usize::from(place == "/services/backend/path");
+        let line = text.lines().position(|line| line.contains("marker")).unwrap() - 1 + listed;
         let report = load_texts(&[("a.json", &text)]).unwrap_err();
         let found = brief(&report);
         assert_eq!(found.len(), 1, "{place}\n{report}");
