@@ -120,7 +120,7 @@ async fn what_fails_is_rolled_back_and_has_one_cause() {
 
 #[tokio::test]
 async fn with_fail_fast_nobody_waits_for_the_circuit_breaker() {
-    let stage = Stage::set_with(Options { speed: 120.0, ..Options::default() }, "").await;
+    let stage = Stage::set_with(Options { speed: 40.0, ..Options::default() }, "").await;
     for tag in ["1", "2"] {
         stage.push("backend-repo", tag).await;
     }

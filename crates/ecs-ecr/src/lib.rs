@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn services_that_share_a_repository_get_one_and_those_with_an_image_none() {
+    fn services_that_share_a_repository_get_one_and_those_with_nothing_but_an_image_none() {
         let mut stack = Stack::default();
         let of = |stack: &Stack| repositories(stack).into_iter().collect::<Vec<_>>();
         assert_eq!(of(&stack), ["backend-repo", "frontend-repo"]);
@@ -155,6 +155,10 @@ mod tests {
         assert_eq!(of(&stack), ["shared"]);
         for service in stack.services.values_mut() {
             service.image = Some("nginx:1".to_owned());
+        }
+        assert_eq!(of(&stack), ["shared"], "for the images that come after the first one");
+        for service in stack.services.values_mut() {
+            service.repository = None;
         }
         assert!(of(&stack).is_empty());
     }

@@ -3,6 +3,7 @@
 Says one JSON object on standard output: {"port": N}, or {"error": "why"}.
 """
 
+import copy
 import functools
 import json
 import os
@@ -64,6 +65,22 @@ def keep_untagged_images():
     ECRBackend.put_image = put_image
 
 
+def tell_rules_apart_without_descriptions():
+    """Has EC2 find the rule for a group or a prefix list that gets another description: moto compares those, too."""
+    from moto.ec2.models.security_groups import SecurityGroupRule
+
+    equal = SecurityGroupRule.__eq__
+
+    def bare(rule):
+        rule = copy.copy(rule)
+        for peer in ("source_group", "prefix_list_id"):
+            named = getattr(rule, peer) or {}
+            setattr(rule, peer, {key: value for key, value in named.items() if key != "Description"})
+        return rule
+
+    SecurityGroupRule.__eq__ = lambda self, other: equal(bare(self), bare(other))
+
+
 def main():
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
@@ -104,6 +121,8 @@ def main():
             from moto.applicationautoscaling.models import ApplicationAutoscalingBackend
 
             ApplicationAutoscalingBackend._ecs_service_exists_for_target = lambda *_: True
+        elif service == "ec2":
+            tell_rules_apart_without_descriptions()
         elif service == "ecr":
             keep_untagged_images()
         return app

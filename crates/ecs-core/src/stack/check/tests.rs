@@ -661,9 +661,9 @@ fn every_mistake_says_where_what_and_what_to_do() {
         (
             json!({"services": {"frontend": {"deployment": {"strategy": "blue_green"}}, "backend": {"target_group": "frontend-tg-alt", "path": "/*", "priority": 50000}}}),
             &[
-                "services.backend.target_group: the target group `frontend-tg-alt` of `backend` is also the second one of `frontend`",
                 "services.backend.priority: the priority 50000 is that of the rule in which ECS shifts `frontend`",
                 "services.backend.path: the path `/*` is that of the rule in which ECS shifts `frontend`",
+                "services.backend.target_group: the target group `frontend-tg-alt` of `backend` is also the second one of `frontend`",
             ],
         ),
         (
