@@ -34,8 +34,7 @@ cargo build --workspace --all-targets --locked
 step tests
 rm -rf "${CARGO_TARGET_DIR:-target}/used-actions"
 if cargo nextest --version > /dev/null 2>&1; then
-    # Whole pipes wait as much as they work: two tests more than there are processors keep those busy.
-    cargo nextest run --workspace --locked --no-fail-fast --test-threads $(($(nproc) + 2))
+    cargo nextest run --workspace --locked --no-fail-fast
 else
     cargo test --workspace --locked --no-fail-fast
 fi

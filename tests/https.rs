@@ -137,7 +137,7 @@ async fn without_a_hosted_zone_it_says_which_record_to_make_and_waits_for_it() {
     let refused = pipe(&cloud, "", NAMED).await;
     assert_eq!(refused.code, 2, "{}", refused.stderr);
     assert!(refused.stderr.contains("no public hosted zone for `alb.domain`"), "{}", refused.stderr);
-    let waiting = pipe_with(&cloud, "--timeout 2s", text).await;
+    let waiting = pipe_with(&cloud, "--timeout 5s", text).await;
     assert_eq!(waiting.code, 5, "{}", waiting.stderr);
     let line = waiting.stderr.lines().find(|line| line.contains("make this DNS record")).expect("a line");
     let words: Vec<&str> = line.split_whitespace().rev().collect();

@@ -41,13 +41,22 @@ const ENDPOINT_NAMES: &str = "what CreateVpcEndpoint depends on, for private DNS
 const FLOW_LOG_PASSES: &str = "asked for by CreateFlowLogs with a role: \
                                https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html";
 
+const FLOW_LOG_BUCKET: &str = "asked for by flow logs into a bucket: \
+                               https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-permissions.html";
+
+const NAT_GATEWAY_ROLE: &str = "the account's first regional NAT gateway makes EC2's own role: \
+    https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSNATGatewayServiceRolePolicy.html";
+
 const SLOW_NAMESPACE: &str = "asked only about a namespace that is still being made, which takes seconds: \
     https://docs.aws.amazon.com/cloud-map/latest/api/API_CreateHttpNamespace.html";
 
 /// Tools, the actions of their policies that AWS checks on its own side, and why: no test can see them used.
 pub const CHECKED_BY_AWS: &[(&str, &str, &str)] = &[
     ("ecs-net", "route53:AssociateVPCWithHostedZone", ENDPOINT_NAMES),
+    ("ecs-net", "iam:CreateServiceLinkedRole", NAT_GATEWAY_ROLE),
     ("ecs-net", "iam:PassRole", FLOW_LOG_PASSES),
+    ("ecs-net", "logs:CreateLogDelivery", FLOW_LOG_BUCKET),
+    ("ecs-net", "logs:DeleteLogDelivery", FLOW_LOG_BUCKET),
     ("ecs-db", "ec2:DescribeAccountAttributes", RDS_NETWORK),
     ("ecs-db", "ec2:DescribeAvailabilityZones", RDS_NETWORK),
     ("ecs-db", "ec2:DescribeInternetGateways", RDS_NETWORK),

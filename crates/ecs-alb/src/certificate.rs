@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_acm::Client;
 use aws_sdk_acm::types::{
-    CertificateDetail, CertificateStatus, CertificateSummary, CertificateType, Tag, ValidationMethod,
+    CertificateDetail, CertificateStatus, CertificateSummary, CertificateType, Filters, KeyAlgorithm, Tag,
+    ValidationMethod,
 };
 use ecs_aws::{Answer as _, Api, present};
 use ecs_core::stack::CertificateConfig;
@@ -111,12 +112,15 @@ impl Certificates {
     }
 }
 
-/// Lists the certificates of the region, whosesoever: those with RSA keys, as ours have.
+/// Lists the certificates of the region, whosesoever, with keys of every kind: of itself ACM lists RSA keys of up to 2048
+/// bits.
 ///
 /// # Errors
 /// Any refusal by ACM.
 pub async fn all(acm: &Acm) -> Result<Vec<CertificateSummary>> {
-    let all = acm.read.list_certificates().into_paginator().items().send();
+    let kinds = KeyAlgorithm::values().iter().map(|kind| KeyAlgorithm::from(*kind)).collect();
+    let every = Filters::builder().set_key_types(Some(kinds)).build();
+    let all = acm.read.list_certificates().includes(every).into_paginator().items().send();
     all.collect::<Result<Vec<_>, _>>().await.answer("acm:ListCertificates")
 }
 

@@ -123,6 +123,18 @@ pub fn policy(scope: Scope<'_>) -> Value {
     let elsewhere = cluster.as_ref().map(|arn| json!({ "ArnNotEquals": { "ecs:cluster": arn } }));
     let login = if *push { vec!["ecr:GetAuthorizationToken"] } else { Vec::new() };
     let infrastructure: Vec<String> = resources.infrastructure_role.iter().cloned().collect();
+    let to_tasks = || passed_to("ecs-tasks.amazonaws.com");
+    // A role of the stack's own has few characters to spare. A policy for everything may stand beside others of one
+    // identity, whose roles for other services a denial would take away.
+    let (role_statement, pass_statement) = if cluster.is_some() {
+        let elsewhere = json!({ "StringNotEquals": { "iam:PassedToService": services } });
+        (
+            statement("Roles", &[ROLES, &["iam:PassRole"]].concat(), roles, in_any_case(to_tasks())),
+            deny("PassRolesElsewhere", "iam:PassRole", Some(elsewhere)),
+        )
+    } else {
+        (statement("Roles", ROLES, roles, None), statement("PassRoles", &["iam:PassRole"], roles, to_tasks()))
+    };
     let statements = [
         statement("Look", &[ANYWHERE, &login].concat(), &everywhere, None),
         statement("Deployments", DEPLOYMENTS, deployments, None),
@@ -134,17 +146,8 @@ pub fn policy(scope: Scope<'_>) -> Value {
         statement("Images", &images, repositories, None),
         statement("OtherImages", PULL, &resources.foreign_repositories, None),
         statement("Secrets", &["secretsmanager:DescribeSecret"], secrets, None),
-        statement(
-            "Roles",
-            &[ROLES, &["iam:PassRole"]].concat(),
-            roles,
-            in_any_case(passed_to("ecs-tasks.amazonaws.com")),
-        ),
-        deny(
-            "PassRolesElsewhere",
-            "iam:PassRole",
-            Some(json!({ "StringNotEquals": { "iam:PassedToService": services } })),
-        ),
+        role_statement,
+        pass_statement,
         statement("PassInfrastructureRole", &["iam:PassRole"], &infrastructure, passed_to("ecs.amazonaws.com")),
         statement("Logs", &["logs:GetLogEvents"], &resources.log_streams, None),
     ];

@@ -223,8 +223,8 @@ impl Tool for Db {
         let (database, tables) =
             join!(database(run, session, stack, options), tables::layer(run, session, stack, options));
         (database, tables).all()?;
-        // Without a database or a table nothing of the layer tells of its parameters.
-        if !stack.db.enabled && stack.tables.is_empty() {
+        // An instance that an earlier file had may be there without being the file's: its password is nowhere else.
+        if !stack.db.enabled || stack.db.existing {
             return Ok(());
         }
         parameter::ensure_former(run, session, &session.api(aws_sdk_ssm::Client::new), stack, LAYER).await

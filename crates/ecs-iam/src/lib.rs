@@ -146,16 +146,17 @@ impl Tool for Iam {
             .collect();
         let region = stack.region.as_deref().unwrap_or_default();
         let own = Some(&execution).filter(|_| stack.iam.execution_role_arn.is_none());
-        own.into_iter().chain(&tasks).try_for_each(|role| role.check_length(region))?;
+        let scheduler = (!stack.schedules.is_empty()).then(|| Role::scheduler(stack));
+        own.into_iter().chain(&tasks).chain(&scheduler).try_for_each(|role| role.check_length(region))?;
         check_deploy_length(stack, region)?;
 
         let given = GivenRole::of(stack);
         let infrastructure = stack.shifts().then(|| Role::infrastructure(stack));
         let scheduler = async {
-            if stack.schedules.is_empty() {
-                return Ok(None);
+            match scheduler {
+                Some(role) => run.ensure(&iam, role).await.map(Some),
+                None => Ok(None),
             }
-            run.ensure(&iam, Role::scheduler(stack)).await.map(Some)
         };
         let (execution, made, infrastructure, scheduler, deploy, given) = join!(
             own_or_given(run, &iam, Some(execution), stack.iam.execution_role_arn.as_deref()),

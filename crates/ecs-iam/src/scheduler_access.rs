@@ -29,14 +29,14 @@ impl SchedulerAccess {
         let region = stack.region.as_deref().unwrap_or("*");
         let ecs = |what: String| format!("arn:{partition}:ecs:{region}:{account}:{what}");
         let scheduled = stack.schedules.values().filter_map(|schedule| stack.services.get_key_value(&schedule.service));
-        let (mut families, mut roles) = (BTreeSet::new(), BTreeSet::from([stack.iam.execution_role.clone()]));
+        let role = |name: &str| format!("arn:{partition}:iam::{account}:role/{name}");
+        let execution = stack.iam.execution_role_arn.clone().unwrap_or_else(|| role(&stack.iam.execution_role));
+        let (mut families, mut roles) = (BTreeSet::new(), BTreeSet::from([execution]));
         for (key, service) in scheduled {
             families.insert(ecs(format!("task-definition/{}", service.family(key))));
             families.insert(ecs(format!("task-definition/{}:*", service.family(key))));
-            roles.insert(service.task_role(key));
+            roles.insert(service.task_role_arn.clone().unwrap_or_else(|| role(&service.task_role(key))));
         }
-        let roles: Vec<String> =
-            roles.iter().map(|name| format!("arn:{partition}:iam::{account}:role/{name}")).collect();
         let queues: BTreeSet<&String> =
             stack.schedules.values().filter_map(|schedule| schedule.dead_letter_queue.as_ref()).collect();
         let mut statements = vec![
@@ -97,5 +97,12 @@ mod tests {
         let role = |name: &str| format!("arn:aws:iam::123456789012:role/{name}");
         assert_eq!(statements[2]["Resource"], json!([role("backendTaskRole"), role("ecsTaskExecutionRole")]));
         assert_eq!(statements[3]["Resource"], json!(["arn:aws:sqs:us-east-1:123456789012:failed"]));
+
+        // Roles of somebody else's are passed as they are.
+        let theirs = ["arn:aws:iam::123456789012:role/a/theirs", "arn:aws:iam::123456789012:role/b/theirs"];
+        stack.iam.execution_role_arn = Some(theirs[0].to_owned());
+        stack.services.get_mut("backend").expect("the tutorial's").task_role_arn = Some(theirs[1].to_owned());
+        let document = SchedulerAccess::new(&stack).document(&"arn:aws:iam::123456789012:role/x".into());
+        assert_eq!(document["Statement"][2]["Resource"], json!(theirs));
     }
 }

@@ -335,10 +335,9 @@ impl Resource for Former {
         live.iter().map(|one| Change::former("flow log", format!("{name} ({})", one.id))).collect()
     }
 
-    /// Removes the flow logs, and then the roles and the groups that are the stack's.
+    /// Removes the roles and the groups that are the stack's, and the flow logs after them: they alone tell their names.
     async fn update(&self, clients: &Clients, live: &Vec<Live>, _changes: &[Change]) -> Result<()> {
         for one in live {
-            delete(&clients.ec2, &one.id).await?;
             for (role, group) in one.helpers() {
                 FlowLogRole::new(&self.stack, role, None).remove_ours(&clients.iam).await?;
                 let group = LogGroup::new(Identity::new(&self.stack.name, LAYER, group), 0);
@@ -348,6 +347,7 @@ impl Resource for Former {
                     group.delete(&clients.logs, &found).await?;
                 }
             }
+            delete(&clients.ec2, &one.id).await?;
         }
         Ok(())
     }

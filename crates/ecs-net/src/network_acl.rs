@@ -214,13 +214,14 @@ impl NetworkAcl {
         let call = call.rule_number(rule.number).rule_action(rule.action()).protocol(&rule.protocol);
         let call = call.cidr_block(&rule.range).set_port_range(rule.port_range());
         let reply = call.set_icmp_type_code(rule.icmp_type_code()).send().await;
-        reply.answer("ec2:CreateNetworkAclEntry").map(drop).map_err(|error| match error.code() {
-            // Another run of this stack was first.
-            Some("NetworkAclEntryAlreadyExists") => error.with_kind(Kind::AlreadyExists),
-            Some("NetworkAclEntryLimitExceeded") => error
-                .hint("raise the quota \"Rules per network ACL\" (20 in each direction by default) in Service Quotas"),
-            _ => error,
-        })
+        match reply.answer("ec2:CreateNetworkAclEntry") {
+            Ok(_) => Ok(()),
+            // Made by another run of this stack, or by this one before others of its rules were refused.
+            Err(error) if error.code() == Some("NetworkAclEntryAlreadyExists") => self.replace(ec2, acl, rule).await,
+            Err(error) if error.code() == Some("NetworkAclEntryLimitExceeded") => Err(error
+                .hint("raise the quota \"Rules per network ACL\" (20 in each direction by default) in Service Quotas")),
+            Err(error) => Err(error),
+        }
     }
 
     async fn replace(&self, ec2: &Ec2, acl: &str, rule: &Rule) -> Result<()> {
@@ -291,19 +292,26 @@ impl Resource for NetworkAcl {
         changes
     }
 
+    /// Adds rules, then replaces some, then removes others: in between, too, all that is to pass passes.
     async fn update(&self, ec2: &Ec2, live: &Live, changes: &[Change]) -> Result<()> {
         let acl = live.id.as_str();
-        let calls = changes.iter().map(async |change| {
+        let (mut added, mut replaced, mut removed) = (Vec::new(), Vec::new(), Vec::new());
+        for change in changes {
             let is = |rule: &&Rule, text: &str| rule.field() == change.field && rule.describe() == text;
             let wanted = self.rules.iter().find(|rule| is(rule, &change.to));
             match (wanted, live.rules.iter().find(|rule| is(rule, &change.from))) {
-                (Some(rule), None) => self.add(ec2, acl, rule).await,
-                (Some(rule), Some(_)) => self.replace(ec2, acl, rule).await,
-                (None, Some(rule)) => self.remove(ec2, acl, rule).await,
-                (None, None) => Ok(()),
+                (Some(rule), None) => added.push(rule),
+                (Some(rule), Some(_)) => replaced.push(rule),
+                (None, Some(rule)) => removed.push(rule),
+                (None, None) => {}
             }
-        });
-        join_all(calls).await.all().map(drop)
+        }
+        join_all(added.iter().map(|rule| self.add(ec2, acl, rule))).await.all()?;
+        let now = live.rules.iter().chain(added).cloned().collect();
+        for rule in in_turn(now, replaced) {
+            self.replace(ec2, acl, rule).await?;
+        }
+        join_all(removed.iter().map(|rule| self.remove(ec2, acl, rule))).await.all().map(drop)
     }
 
     async fn delete(&self, ec2: &Ec2, live: &Live) -> Result<()> {
@@ -322,6 +330,27 @@ impl Resource for NetworkAcl {
     fn forget(&self) {
         self.list.forget();
     }
+}
+
+/// Puts rules that replace others in an order in which each takes the place of what stands elsewhere by then, or is not
+/// wanted any more: a rule that another is put before moves to the next number, and nothing may be stopped meanwhile.
+fn in_turn(mut now: Vec<Rule>, mut rules: Vec<&Rule>) -> Vec<&Rule> {
+    let place = |rule: &Rule| (rule.egress, rule.number);
+    let same = |one: &Rule, other: &Rule| Rule { number: other.number, ..one.clone() } == *other;
+    let mut turn = Vec::new();
+    while !rules.is_empty() {
+        let free = rules.iter().position(|rule| {
+            let Some(before) = now.iter().find(|other| place(other) == place(rule)) else { return true };
+            let elsewhere = now.iter().any(|other| place(other) != place(before) && same(before, other));
+            elsewhere || !rules.iter().any(|other| same(before, other))
+        });
+        // Two that change places have no such order.
+        let rule = rules.remove(free.unwrap_or_default());
+        now.retain(|other| place(other) != place(rule));
+        now.push(rule.clone());
+        turn.push(rule);
+    }
+    turn
 }
 
 /// Which ACL a subnet is to have.
@@ -471,6 +500,24 @@ mod tests {
                 Change::foreign("ingress rule", "50 allow tcp 8080 from 0.0.0.0/0"),
             ]
         );
+    }
+
+    #[test]
+    fn what_is_to_pass_passes_while_rules_change_places() {
+        let rules = |ports: &[i32]| -> Vec<Rule> {
+            ports.iter().zip((100..).step_by(10)).map(|(port, number)| rule(false, number, *port)).collect()
+        };
+        // One comes before the others: the last has been added by then.
+        let (now, wanted) = (rules(&[80, 443, 1024, 1024]), rules(&[22, 80, 443, 1024]));
+        let turn = in_turn(now, wanted[..3].iter().collect());
+        assert_eq!(turn.iter().map(|rule| rule.number).collect::<Vec<_>>(), [120, 110, 100]);
+        // One goes: the last is removed after that.
+        let (now, wanted) = (rules(&[22, 80, 443]), rules(&[80, 443]));
+        let turn = in_turn(now, wanted.iter().collect());
+        assert_eq!(turn.iter().map(|rule| rule.number).collect::<Vec<_>>(), [100, 110]);
+        // Two that change places have to go one after the other.
+        let (now, wanted) = (rules(&[80, 443]), rules(&[443, 80]));
+        assert_eq!(in_turn(now, wanted.iter().collect()).len(), 2);
     }
 
     #[test]

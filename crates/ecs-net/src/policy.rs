@@ -114,6 +114,24 @@ pub fn policy() -> Value {
                 "Condition": {
                     "StringEquals": { "iam:PassedToService": "vpc-flow-logs.amazonaws.com" }
                 }
+            },
+            // Into a bucket: https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-permissions.html
+            // Not s3:PutBucketPolicy: with it EC2 would write the bucket's policy anew.
+            {
+                "Sid": "FlowLogBucket",
+                "Effect": "Allow",
+                "Action": ["logs:CreateLogDelivery", "logs:DeleteLogDelivery"],
+                "Resource": "*"
+            },
+            // The account's first regional NAT gateway makes EC2's own role, AWSServiceRoleForNATGateway.
+            {
+                "Sid": "RegionalNatGateway",
+                "Effect": "Allow",
+                "Action": "iam:CreateServiceLinkedRole",
+                "Resource": "arn:aws:iam::*:role/aws-service-role/ec2-nat-gateway.amazonaws.com/*",
+                "Condition": {
+                    "StringEquals": { "iam:AWSServiceName": "ec2-nat-gateway.amazonaws.com" }
+                }
             }
         ]
     })

@@ -184,9 +184,10 @@ fn load_balancer(bill: &mut Bill, stack: &Stack, prices: &Prices) {
     }
     bill.add("ecs-alb", 1, ("load balancer", "load balancers"), hourly(prices.load_balancer_hour));
     // One in each subnet at least: it adds some when it has much to do.
-    let [public, ..] = stack.net.cidrs();
+    let net = &stack.net;
+    let subnets = if net.vpc_id.is_some() { net.public_subnet_ids.len() } else { net.zones.len() };
     let addresses = ("public IPv4 address of the load balancer", "public IPv4 addresses of the load balancer");
-    bill.add("ecs-alb", public.len(), addresses, hourly(Some(TABLE.everywhere.public_ipv4_hour)));
+    bill.add("ecs-alb", subnets, addresses, hourly(Some(TABLE.everywhere.public_ipv4_hour)));
 }
 
 fn fargate(bill: &mut Bill, key: &str, service: &Service, prices: &Prices) {
