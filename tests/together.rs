@@ -9,7 +9,7 @@ use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS};
 const TUTORIAL: &str = "--stack tests/stacks/tutorial.toml";
 
 /// How long a call takes: each person's calls then fall between the other's.
-const LATENCIES: [u64; 2] = [0, 20];
+const LATENCIES: [u64; 4] = [0, 5, 20, 50];
 
 #[tokio::test]
 async fn two_runs_at_the_same_moment_make_one_stack() {
