@@ -3,7 +3,7 @@
 use ecs_pipe_tests::{Cloud, python};
 use serde_json::json;
 
-use crate::{TUTORIAL, assert_gone, assert_settled, made_new, overlay, pipe, prune};
+use crate::{TUTORIAL, assert_gone, assert_settled, count, made_new, overlay, pipe, prune};
 
 const FLOW_LOGS: &str = "[net.flow_logs]\ntraffic = \"reject\"\nretention_days = 7\n";
 
@@ -47,11 +47,28 @@ async fn a_flow_log_has_a_group_and_a_role_of_its_own_and_all_go_together() {
     assert_eq!(cloud.inventory().await["flow_logs"][0]["TrafficType"], "ALL");
     assert_settled(&cloud, &all).await;
 
+    // Another role is no reason for another place: the one of before goes with the flow log that told its name.
+    let renamed = format!("{FLOW_LOGS}role = \"flows\"\n");
+    pipe(&cloud, "", &renamed).await.ok();
+    let inventory = cloud.inventory().await;
+    assert_eq!((count(&inventory, "flow_logs"), count(&inventory, "roles")), (1, 1), "{inventory}");
+    assert_settled(&cloud, &renamed).await;
+
+    // In another place there is another flow log, and what the one of before has written stays until it is asked for.
+    let moved = format!("{FLOW_LOGS}log_group = \"/flows\"\n");
+    let told = pipe(&cloud, "", &moved).await.ok().stderr;
+    assert!(told.contains("flow log ecs-production-flow-log (fl-"), "{told}");
+    assert_eq!(count(&cloud.inventory().await, "flow_logs"), 2);
+    prune(&cloud, &moved).await.ok();
+    cloud.assert_is(&made_new(&moved).await, "with its log in another place").await;
+    assert_settled(&cloud, &moved).await;
+    pipe(&cloud, "", FLOW_LOGS).await.ok();
     let plan = pipe(&cloud, "plan", "").await.ok();
-    assert!(plan.stderr.contains("flow log ecs-production-flow-log ("), "{}", plan.stderr);
+    assert_eq!(plan.stderr.matches("flow log ecs-production-flow-log (").count(), 2, "{}", plan.stderr);
     prune(&cloud, "").await.ok();
     cloud.assert_is(&without, "without a flow log").await;
     pipe(&cloud, "", FLOW_LOGS).await.ok();
+    pipe(&cloud, "", &moved).await.ok();
     assert_gone(&cloud, "").await;
     assert_eq!(cloud.inventory().await["roles"], json!([]));
 }

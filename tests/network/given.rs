@@ -3,7 +3,7 @@
 use ecs_pipe_tests::{Cloud, python};
 use serde_json::{Value, json};
 
-use crate::{BACKWARDS, TUTORIAL, overlay, pipe};
+use crate::{BACKWARDS, TUTORIAL, assert_gone, overlay, pipe};
 
 /// Takes the way out of the private subnets away, and the way in of the public ones.
 const CLOSE: &str = r#"
@@ -72,4 +72,26 @@ async fn a_network_in_the_file_is_checked_told_and_never_touched() {
     assert_eq!(network(&cloud).await, closed);
     assert_eq!(cloud.reader("tagged").await.code, 0);
     assert_eq!(closed["vpcs"][0]["tags"], json!({"Name": "theirs", "owner": "them"}));
+}
+
+#[tokio::test]
+async fn a_stack_that_has_made_a_network_does_not_move_to_another() {
+    let cloud = Cloud::start().await;
+    let theirs = cloud.run(&python().display().to_string(), &["tests/foreign_network.py"], "").await.ok().json();
+    let net = &theirs["net"];
+    let given = format!(
+        "[net]\nvpc_id = {}\npublic_subnet_ids = {}\nprivate_subnet_ids = {}\n",
+        net["vpc_id"], net["public_subnet_ids"], net["private_subnet_ids"]
+    );
+    let own = pipe(&cloud, "", "").await.ok().json()["net"]["vpc_id"].as_str().expect("an id").to_owned();
+    let before = cloud.inventory().await;
+    for verb in ["plan", ""] {
+        let refused = pipe(&cloud, verb, &given).await;
+        assert_ne!(refused.code, 0);
+        assert!(refused.stderr.contains(&format!("has made a network, {own},")), "{}", refused.stderr);
+    }
+    assert_eq!(cloud.inventory().await, before);
+    // A destroy knows both.
+    assert_gone(&cloud, &given).await;
+    assert_eq!(network(&cloud).await["vpcs"].as_array().map(Vec::len), Some(1));
 }

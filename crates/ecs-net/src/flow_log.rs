@@ -17,6 +17,10 @@ use crate::flow_log_role::{FlowLogRole, Iam};
 use crate::vpc::Vpc;
 use crate::{Ec2, LAYER, ec2};
 
+/// Status of a flow log whose records do not arrive:
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_FlowLog.html>
+const FAILED: &str = "FAILED";
+
 /// The client of CloudWatch Logs.
 type Logs = Api<aws_sdk_cloudwatchlogs::Client>;
 
@@ -44,12 +48,12 @@ impl Clients {
 /// # Errors
 /// Any refusal by AWS.
 pub async fn ensure(run: &Run<'_>, clients: &Clients, (stack, vpc): (&Stack, &Held<Vpc>)) -> Result<()> {
+    let list = listing(vpc);
     let Some(config) = &stack.net.flow_logs else {
         // A plain apply makes no call for what it has no word of; a plan looks, and so does who would remove it.
         let asks = !run.applies() || run.prunes();
-        return if asks && !vpc.is_new() && !vpc.id.is_planned() { former(run, clients, stack).await } else { Ok(()) };
+        return if asks { former(run, clients, stack, (&list, None)).await } else { Ok(()) };
     };
-    let list = listing(vpc);
     let target = match &config.bucket_arn {
         Some(arn) => Target::Bucket(arn.clone()),
         None => {
@@ -63,7 +67,13 @@ pub async fn ensure(run: &Run<'_>, clients: &Clients, (stack, vpc): (&Stack, &He
         }
     };
     let traffic = config.traffic.name().into();
-    run.ensure(&clients.ec2, FlowLog::new(stack, &vpc.id, (traffic, target), &list)).await.map(drop)
+    let held = run.ensure(clients, FlowLog::new(stack, &vpc.id, (traffic, target), &list)).await?;
+    if let Some(why) = &held.failure {
+        let line = format!("flow log {} ({}) writes nothing down: {why}", identity(stack).name, held.id);
+        run.console().warn(&line);
+    }
+    // What it wrote elsewhere stays until it is asked for: only the flow log of before tells where that is.
+    former(run, clients, stack, (&list, Some(&held))).await
 }
 
 /// Lets a destroy find the flow log, and after it the role and the group: those that the file names, and those that the flow
@@ -77,8 +87,9 @@ pub async fn look(run: &Run<'_>, clients: &Clients, (stack, vpc): (&Stack, &Held
     if let Some(config) = stack.net.flow_logs.as_ref().filter(|config| config.bucket_arn.is_none()) {
         helpers.push((config.role(stack), config.log_group(stack)));
     }
-    for (_, one) in ours(&clients.ec2, stack, &list).await? {
-        helpers.extend(one.helpers().filter(|pair| !helpers.contains(pair)).collect::<Vec<_>>());
+    let ours = ours(&clients.ec2, stack, &list).await?;
+    for (_, one) in &ours {
+        helpers.extend(one.target.helpers().filter(|pair| !helpers.contains(pair)));
     }
     let found = helpers.into_iter().map(|(role, group)| async move {
         let role = FlowLogRole::new(stack, role, None);
@@ -87,16 +98,20 @@ pub async fn look(run: &Run<'_>, clients: &Clients, (stack, vpc): (&Stack, &Held
         (role.map(drop), group.map(drop)).all().map(drop)
     });
     join_all(found).await.all()?;
-    let target = Target::Bucket(String::new());
-    run.ensure(&clients.ec2, FlowLog::new(stack, &vpc.id, (TrafficType::All, target), &list)).await.map(drop)
+    let each = ours.iter().map(|(vpc, one)| {
+        let what = (one.traffic.clone(), one.target.clone());
+        run.ensure(clients, FlowLog::new(stack, vpc, what, &list))
+    });
+    join_all(each).await.all().map(drop)
 }
 
-async fn former(run: &Run<'_>, clients: &Clients, stack: &Stack) -> Result<()> {
-    let list = List::default();
-    if ours(&clients.ec2, stack, &list).await?.is_empty() {
+/// Reports the flow logs of before, or as told removes them: all but the one that is wanted.
+async fn former(run: &Run<'_>, clients: &Clients, stack: &Stack, (list, wanted): (&List, Option<&Live>)) -> Result<()> {
+    let former = Former { stack: stack.clone(), list: Rc::clone(list), wanted: wanted.cloned() };
+    if former.look(&clients.ec2).await?.is_empty() {
         return Ok(());
     }
-    run.ensure(clients, Former { stack: stack.clone(), list }).await.map(drop)
+    run.ensure(clients, former).await.map(drop)
 }
 
 fn listing(vpc: &Held<Vpc>) -> List {
@@ -133,10 +148,32 @@ enum Target {
     Bucket(String),
 }
 
+impl Target {
+    /// Returns the names of the role and the group, if it has them.
+    fn helpers(&self) -> Option<(String, String)> {
+        match self {
+            Self::LogGroup { group, role } => {
+                Some((role.rsplit('/').next().unwrap_or_default().to_owned(), group.clone()))
+            }
+            Self::Bucket(_) => None,
+        }
+    }
+
+    /// Says whether two write into the same place, be it with other roles.
+    fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::LogGroup { group: one, .. }, Self::LogGroup { group: other, .. }) => one == other,
+            (Self::Bucket(one), Self::Bucket(other)) => one == other,
+            (Self::LogGroup { .. }, Self::Bucket(_)) | (Self::Bucket(_), Self::LogGroup { .. }) => false,
+        }
+    }
+}
+
 /// The flow log of a VPC.
 #[derive(Debug)]
 struct FlowLog {
     identity: Identity,
+    stack: Stack,
     vpc: VpcId,
     traffic: TrafficType,
     target: Target,
@@ -149,6 +186,8 @@ struct Live {
     id: String,
     traffic: TrafficType,
     target: Target,
+    /// Why nothing is written down, if EC2 says so
+    failure: Option<String>,
     tags: Vec<Tag>,
 }
 
@@ -161,29 +200,27 @@ impl Live {
             },
             None => Target::Bucket(one.log_destination().unwrap_or_default().to_owned()),
         };
+        let failed = one.deliver_logs_status() == Some(FAILED);
         Self {
             id: one.flow_log_id().unwrap_or_default().to_owned(),
             traffic: one.traffic_type().cloned().unwrap_or(TrafficType::All),
             target,
+            failure: failed.then(|| one.deliver_logs_error_message().unwrap_or("AWS gives no reason").to_owned()),
             tags: one.tags().to_vec(),
         }
-    }
-
-    /// Returns the names of the role and the group, if it has them.
-    fn helpers(&self) -> impl Iterator<Item = (String, String)> {
-        let names = match &self.target {
-            Target::LogGroup { group, role } => {
-                Some((role.rsplit('/').next().unwrap_or_default().to_owned(), group.clone()))
-            }
-            Target::Bucket(_) => None,
-        };
-        names.into_iter()
     }
 }
 
 impl FlowLog {
     fn new(stack: &Stack, vpc: &VpcId, (traffic, target): (TrafficType, Target), list: &List) -> Self {
-        Self { identity: identity(stack), vpc: vpc.clone(), traffic, target, list: Rc::clone(list) }
+        Self {
+            identity: identity(stack),
+            stack: stack.clone(),
+            vpc: vpc.clone(),
+            traffic,
+            target,
+            list: Rc::clone(list),
+        }
     }
 
     /// Makes it; `before` is the one whose place it takes, if any.
@@ -213,7 +250,7 @@ impl FlowLog {
 }
 
 impl Resource for FlowLog {
-    type Api = Ec2;
+    type Api = Clients;
     type Live = Live;
     const KIND: &'static str = "flow log";
     /// It exists at once and is deleted at once; a new role may take a minute or two to be known.
@@ -232,18 +269,25 @@ impl Resource for FlowLog {
             id: ecs_core::id::planned(Self::KIND, &self.identity.name),
             traffic: self.traffic.clone(),
             target: self.target.clone(),
+            failure: None,
             tags: Vec::new(),
         }
     }
 
-    async fn find(&self, ec2: &Ec2) -> Result<Option<Live>> {
-        let all = flow_logs(ec2, &self.identity.stack, &self.list).await?;
+    /// Returns the flow log that is wanted, or else the one that writes into the same place: EC2 takes no second one there
+    /// (`FlowLogAlreadyExists`). One that writes elsewhere is another one.
+    async fn find(&self, clients: &Clients) -> Result<Option<Live>> {
+        let all = flow_logs(&clients.ec2, &self.identity.stack, &self.list).await?;
         let of_vpc = all.iter().filter(|one| one.resource_id() == Some(self.vpc.as_str()));
-        Ok(of_vpc.filter(|one| ec2::is(&self.identity, one.tags())).map(Live::read).next())
+        let ours = of_vpc.filter(|one| ec2::is(&self.identity, one.tags())).map(Live::read);
+        let (same, others): (Vec<_>, Vec<_>) = ours
+            .filter(|live| live.target.is_same_place(&self.target))
+            .partition(|live| live.target == self.target && live.traffic == self.traffic);
+        Ok(same.into_iter().chain(others).next())
     }
 
-    async fn create(&self, ec2: &Ec2) -> Result<Live> {
-        Ok(Live { id: self.make(ec2, "").await?, ..self.planned() })
+    async fn create(&self, clients: &Clients) -> Result<Live> {
+        Ok(Live { id: self.make(&clients.ec2, "").await?, ..self.planned() })
     }
 
     fn diff(&self, live: &Live) -> Vec<Change> {
@@ -258,21 +302,27 @@ impl Resource for FlowLog {
     /// Replaces it: nothing of a flow log can be changed.
     ///
     /// <https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-basics.html>
-    async fn update(&self, ec2: &Ec2, live: &Live, _changes: &[Change]) -> Result<()> {
-        delete(ec2, &live.id).await?;
-        self.make(ec2, &live.id).await.map(drop)
+    async fn update(&self, clients: &Clients, live: &Live, _changes: &[Change]) -> Result<()> {
+        // Before the flow log goes, which alone tells the name of the role that another one has taken the place of.
+        if let (Some((before, _)), Some((role, _))) = (live.target.helpers(), self.target.helpers())
+            && before != role
+        {
+            FlowLogRole::new(&self.stack, before, None).remove_ours(&clients.iam).await?;
+        }
+        delete(&clients.ec2, &live.id).await?;
+        self.make(&clients.ec2, &live.id).await.map(drop)
     }
 
-    async fn delete(&self, ec2: &Ec2, live: &Live) -> Result<()> {
-        delete(ec2, &live.id).await
+    async fn delete(&self, clients: &Clients, live: &Live) -> Result<()> {
+        delete(&clients.ec2, &live.id).await
     }
 
     fn owner(&self, live: &Live) -> Owner {
         ec2::owner(&self.identity, &live.tags)
     }
 
-    async fn adopt(&self, ec2: &Ec2, live: &Live) -> Result<()> {
-        ec2::adopt(ec2, &live.id, &self.identity).await
+    async fn adopt(&self, clients: &Clients, live: &Live) -> Result<()> {
+        ec2::adopt(&clients.ec2, &live.id, &self.identity).await
     }
 
     fn forget(&self) {
@@ -295,11 +345,40 @@ fn refused(items: &[UnsuccessfulItem], call: &'static str) -> Result<()> {
     Err(Error::new(classify(error.code(), None), message).answered(error.code().map(str::to_owned), call, None))
 }
 
-/// The flow logs of a stack whose file has none any more.
+/// The flow logs of before: of a stack whose file has none any more, or has one that writes elsewhere.
 #[derive(Debug)]
 struct Former {
     stack: Stack,
     list: List,
+    /// The one that the file has
+    wanted: Option<Live>,
+}
+
+impl Former {
+    async fn look(&self, ec2: &Ec2) -> Result<Vec<Live>> {
+        let ours = ours(ec2, &self.stack, &self.list).await?;
+        let wanted = self.wanted.as_ref().map(|wanted| &wanted.id);
+        Ok(ours.into_iter().map(|(_, live)| live).filter(|live| Some(&live.id) != wanted).collect())
+    }
+
+    /// Removes the role and the group of one that are the stack's, but for what the wanted one has too.
+    async fn remove_helpers(&self, clients: &Clients, one: &Live) -> Result<()> {
+        let Some((role, group)) = one.target.helpers() else { return Ok(()) };
+        let kept = self.wanted.as_ref().and_then(|wanted| wanted.target.helpers());
+        let (kept_role, kept_group) = kept.unwrap_or_default();
+        if role != kept_role {
+            FlowLogRole::new(&self.stack, role, None).remove_ours(&clients.iam).await?;
+        }
+        if group != kept_group {
+            let group = LogGroup::new(Identity::new(&self.stack.name, LAYER, group), 0);
+            if let Some(found) = group.find(&clients.logs).await?
+                && group.read_owner(&clients.logs, &found).await? == Owner::Ours
+            {
+                group.delete(&clients.logs, &found).await?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Resource for Former {
@@ -321,8 +400,7 @@ impl Resource for Former {
     }
 
     async fn find(&self, clients: &Clients) -> Result<Option<Vec<Live>>> {
-        let ours = ours(&clients.ec2, &self.stack, &self.list).await?;
-        Ok(Some(ours.into_iter().map(|(_, live)| live).collect()))
+        self.look(&clients.ec2).await.map(Some)
     }
 
     /// Makes nothing: what is sought is too much.
@@ -338,15 +416,7 @@ impl Resource for Former {
     /// Removes the roles and the groups that are the stack's, and the flow logs after them: they alone tell their names.
     async fn update(&self, clients: &Clients, live: &Vec<Live>, _changes: &[Change]) -> Result<()> {
         for one in live {
-            for (role, group) in one.helpers() {
-                FlowLogRole::new(&self.stack, role, None).remove_ours(&clients.iam).await?;
-                let group = LogGroup::new(Identity::new(&self.stack.name, LAYER, group), 0);
-                if let Some(found) = group.find(&clients.logs).await?
-                    && group.read_owner(&clients.logs, &found).await? == Owner::Ours
-                {
-                    group.delete(&clients.logs, &found).await?;
-                }
-            }
+            self.remove_helpers(clients, one).await?;
             delete(&clients.ec2, &one.id).await?;
         }
         Ok(())
@@ -375,21 +445,46 @@ impl Resource for Former {
 mod tests {
     use super::*;
 
+    fn to(group: &str, role: &str) -> Target {
+        Target::LogGroup { group: group.to_owned(), role: format!("arn:aws:iam::1:role/{role}") }
+    }
+
     #[test]
-    fn a_flow_log_that_writes_something_else_or_elsewhere_is_another_one() {
-        let to = |group: &str| Target::LogGroup { group: group.to_owned(), role: "arn:aws:iam::1:role/r".to_owned() };
-        let flow_log =
-            FlowLog::new(&Stack::default(), &"vpc-1".into(), (TrafficType::All, to("/vpc/prod")), &List::default());
+    fn a_flow_log_that_writes_something_else_or_with_another_role_takes_the_place() {
+        let wanted = (TrafficType::All, to("/vpc/prod", "r"));
+        let flow_log = FlowLog::new(&Stack::default(), &"vpc-1".into(), wanted, &List::default());
         let live = |traffic, target| Live { traffic, target, ..flow_log.planned() };
-        assert_eq!(flow_log.diff(&live(TrafficType::All, to("/vpc/prod"))), []);
+        assert_eq!(flow_log.diff(&live(TrafficType::All, to("/vpc/prod", "r"))), []);
         assert_eq!(
-            flow_log.diff(&live(TrafficType::Reject, Target::Bucket("arn:aws:s3:::b".to_owned()))),
+            flow_log.diff(&live(TrafficType::Reject, to("/vpc/prod", "s"))),
             [
                 Change::update("traffic", "REJECT", "ALL"),
-                Change::update("destination", "arn:aws:s3:::b", "/vpc/prod with arn:aws:iam::1:role/r"),
+                Change::update(
+                    "destination",
+                    "/vpc/prod with arn:aws:iam::1:role/s",
+                    "/vpc/prod with arn:aws:iam::1:role/r"
+                ),
             ]
         );
-        let helpers: Vec<_> = live(TrafficType::All, to("/vpc/prod")).helpers().collect();
-        assert_eq!(helpers, [("r".to_owned(), "/vpc/prod".to_owned())]);
+        assert_eq!(flow_log.target.helpers(), Some(("r".to_owned(), "/vpc/prod".to_owned())));
+    }
+
+    #[test]
+    fn one_that_writes_into_another_place_is_another_one() {
+        let bucket = |arn: &str| Target::Bucket(arn.to_owned());
+        assert!(to("/vpc/prod", "r").is_same_place(&to("/vpc/prod", "s")));
+        assert!(!to("/vpc/prod", "r").is_same_place(&to("/vpc/other", "r")));
+        assert!(!to("/vpc/prod", "r").is_same_place(&bucket("arn:aws:s3:::b")));
+        assert!(!bucket("arn:aws:s3:::a").is_same_place(&bucket("arn:aws:s3:::b")));
+    }
+
+    #[test]
+    fn one_whose_records_do_not_arrive_says_why() {
+        let read = |status: &str| {
+            let one = Described::builder().deliver_logs_status(status).deliver_logs_error_message("Access error");
+            Live::read(&one.build()).failure
+        };
+        assert_eq!(read(FAILED).as_deref(), Some("Access error"));
+        assert_eq!(read("SUCCESS"), None);
     }
 }

@@ -11,7 +11,7 @@ use ecs_core::stack::Tier;
 use ecs_core::{All as _, Error, Result, Run, Stack};
 use futures::join;
 
-use crate::{Ec2, ec2};
+use crate::{Ec2, ec2, vpc};
 
 /// Where a default route goes from.
 const EVERYWHERE: &str = "0.0.0.0/0";
@@ -20,10 +20,10 @@ const EVERYWHERE: &str = "0.0.0.0/0";
 ///
 /// # Errors
 /// Any refusal by EC2; what is wrong with the network, all of it at once.
-pub async fn layer(run: &Run<'_>, ec2: &Ec2, stack: &Stack, vpc: &str) -> Result<()> {
+pub async fn layer(run: &Run<'_>, ec2: &Ec2, stack: &Stack, given: &str) -> Result<()> {
     let ids = |tier: Tier| stack.net.given_ids(tier).iter().map(|id| id.as_str().into()).collect();
     let mut net = Net {
-        vpc_id: vpc.into(),
+        vpc_id: given.into(),
         public_subnet_ids: ids(Tier::Public),
         private_subnet_ids: ids(Tier::Private),
         private_cidrs: Vec::new(),
@@ -35,8 +35,12 @@ pub async fn layer(run: &Run<'_>, ec2: &Ec2, stack: &Stack, vpc: &str) -> Result
         stack: None,
         new: false,
     };
-    let facts =
-        look(ec2, &net).await.map_err(|error| error.doing(format!("looking at {vpc}, which the file names")))?;
+    let facts = async {
+        look(ec2, &net).await.map_err(|error| error.doing(format!("looking at {given}, which the file names")))
+    };
+    let (facts, own) = join!(facts, vpc::own(ec2, stack));
+    let (facts, own) = (facts, own).all()?;
+    check_own(stack, given, &own)?;
     let wrong = facts.wrong(&net, stack);
     if !wrong.is_empty() {
         return Err(Error::usage(format!("the network that the file names does not fit: {}", wrong.join("; ")))
@@ -50,10 +54,21 @@ pub async fn layer(run: &Run<'_>, ec2: &Ec2, stack: &Stack, vpc: &str) -> Result
     net.public_route_table_id = of(Tier::Public).find_map(table);
     net.private_route_table_ids = of(Tier::Private).filter_map(table).collect();
     net.database_route_table_ids = of(Tier::Database).filter_map(table).collect();
-    run.console().say("given", &format!("the network {vpc} is somebody else's: checked, and left as it is"));
+    run.console().say("given", &format!("the network {given} is somebody else's: checked, and left as it is"));
     run.publish(&net)?;
     let gateways = facts.ways_out(of(Tier::Private)).into_iter().filter(|id| id.starts_with("nat-"));
     run.publish(&Egress { nat_gateway_ids: gateways.map(Into::into).collect(), vpc_endpoint_ids: Default::default() })
+}
+
+/// Refuses to leave the network that the stack has made: no load balancer, database or security group moves to another VPC.
+fn check_own(stack: &Stack, given: &str, own: &[VpcId]) -> Result<()> {
+    let Some(own) = own.first() else { return Ok(()) };
+    let message =
+        format!("the stack {} has made a network, {own}, and the file now names another, {given}", stack.name);
+    Err(Error::usage(message).hint(
+        "nothing in a VPC moves to another: take `net.vpc_id` and the subnets out again, or destroy the stack first, \
+         or give the one in the other network another `name`",
+    ))
 }
 
 /// Reads what there is to know of a network.

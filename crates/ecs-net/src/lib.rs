@@ -75,9 +75,6 @@ impl Tool for Net {
 
     async fn layer(run: &Run<'_>, session: &Session, stack: &Stack, _options: &Options) -> Result<()> {
         let ec2 = session.api(Client::new);
-        if !run.destroys() {
-            check::warnings(stack).iter().for_each(|warning| run.console().warn(warning));
-        }
         // A destroy looks for what the stack made before the file named another network, and finds nothing else.
         if let Some(vpc) = stack.net.vpc_id.as_deref().filter(|_| !run.destroys()) {
             return given::layer(run, &ec2, stack, vpc).await;
@@ -102,6 +99,9 @@ impl Tool for Net {
         let subnets = &subnet_plans(run, stack, &zones);
         let made = async {
             let fitted = subnet::fitted(&ec2, stack, (&vpc, &subnet_list), subnets).await?;
+            if !run.destroys() {
+                check::warnings(stack, &fitted).iter().for_each(|warning| run.console().warn(warning));
+            }
             let made = fitted.iter().map(|plan| run.ensure(&ec2, Subnet::new(stack, &vpc, plan, &subnet_list)));
             join_all(made.collect::<Vec<_>>()).await.all()
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_ec2::types::{AttributeBooleanValue, ResourceType, RouteTable, Tag, Vpc as Described, VpcAttributeName};
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::VpcId;
-use ecs_core::{Change, Error, Held, Identity, Kind, Owner, Resource, Result, Run, Stack};
+use ecs_core::{Change, Error, Held, Identity, Kind, Owner, Resource, Result, Run, Stack, tag};
 
 use crate::claim::{Claim, claim};
 use crate::{Ec2, LAYER, ec2, route_table};
@@ -115,6 +115,19 @@ impl Vpc {
             ..self.planned()
         }
     }
+}
+
+/// Returns the VPCs that a stack has made, whatever their names are.
+///
+/// # Errors
+/// Any refusal by EC2.
+pub async fn own(ec2: &Ec2, stack: &Stack) -> Result<Vec<VpcId>> {
+    let tagged = ec2.read.describe_vpcs().filters(ec2::filter(format!("tag:{}", tag::STACK), &stack.name));
+    let vpcs = tagged.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
+    let identity = Identity::new(&stack.name, LAYER, "");
+    let ours =
+        vpcs.answer("ec2:DescribeVpcs")?.into_iter().filter(|vpc| ec2::owner(&identity, vpc.tags()) == Owner::Ours);
+    Ok(ours.filter_map(|vpc| vpc.vpc_id.map(Into::into)).collect())
 }
 
 fn is(vpc: &Described, id: &VpcId) -> bool {

@@ -8,7 +8,7 @@ use super::Mistake;
 use super::network::host_bits;
 use crate::stack::network_acl::{ALL_PROTOCOLS, AclEntry, NetworkAclConfig, TCP, UDP};
 use crate::stack::pointer::pointer;
-use crate::stack::{Nat, Stack, Tier};
+use crate::stack::{Nat, Stack, SubnetPlan, Tier};
 
 /// Rules that an ACL has in each direction, at most: 20 by EC2's default quota, which can be raised to this.
 ///
@@ -75,16 +75,16 @@ struct Crossing {
     what: String,
 }
 
-/// Returns what of the stack's own traffic the network ACL stops.
+/// Returns what of the stack's own traffic the network ACL of its subnets stops.
 ///
 /// A network ACL knows of no connections: the answers to what one direction lets through need a rule in the other, for the
 /// ports that clients have chosen. It applies to all that crosses the border of a subnet, from one zone to the other too, but
 /// not to DNS, metadata and time: <https://docs.aws.amazon.com/vpc/latest/userguide/vpc-network-acls.html>
-pub fn warnings(stack: &Stack) -> Vec<String> {
+pub fn warnings(stack: &Stack, subnets: &[SubnetPlan]) -> Vec<String> {
     let Some(acl) = &stack.net.network_acl else { return Vec::new() };
     let entries = acl.entries();
     let mut stopped: BTreeMap<(bool, u16, u16), BTreeSet<String>> = BTreeMap::new();
-    for crossing in crossings(stack, acl) {
+    for crossing in crossings(stack, acl, subnets) {
         let Crossing { tier, egress, ports, ref peers, ref what } = crossing;
         let lost = peers.iter().find(|peer| !passes(&entries, egress, ports, **peer));
         if let Some(peer) = lost {
@@ -110,12 +110,10 @@ pub fn warnings(stack: &Stack) -> Vec<String> {
 }
 
 /// Returns all that crosses the border of a subnet with the ACL, requests and answers.
-fn crossings(stack: &Stack, acl: &NetworkAclConfig) -> Vec<Crossing> {
+fn crossings(stack: &Stack, acl: &NetworkAclConfig, subnets: &[SubnetPlan]) -> Vec<Crossing> {
     let everywhere = || vec![Ipv4Net::default()];
-    let ranges = stack.net.cidrs();
     let of_tier = |tier: Tier| -> Vec<Ipv4Net> {
-        let place = Tier::ALL.iter().position(|other| *other == tier);
-        place.and_then(|place| ranges.get(place)).cloned().unwrap_or_default()
+        subnets.iter().filter(|plan| plan.tier == tier).filter_map(|plan| plan.cidr).collect()
     };
     let mut all: Vec<Crossing> = Vec::new();
     let mut add = |tier: Tier, egress: bool, ports: (u16, u16), peers: Vec<Ipv4Net>, what: &str| {
@@ -207,7 +205,8 @@ mod tests {
     fn warned(net: Value) -> Vec<String> {
         let mut value = serde_json::to_value(Stack::default()).unwrap();
         json_patch::merge(&mut value, &json!({ "net": net }));
-        warnings(&serde_json::from_value(value).unwrap())
+        let stack: Stack = serde_json::from_value(value).unwrap();
+        warnings(&stack, &stack.subnets("us-east-1"))
     }
 
     #[test]
