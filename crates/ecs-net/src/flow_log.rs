@@ -14,7 +14,7 @@ use futures::future::join_all;
 use futures::join;
 
 use crate::flow_log_role::{FlowLogRole, Iam};
-use crate::vpc::Vpc;
+use crate::vpc::{self, Vpc};
 use crate::{Ec2, LAYER, ec2};
 
 /// Status of a flow log whose records do not arrive:
@@ -48,7 +48,7 @@ impl Clients {
 /// # Errors
 /// Any refusal by AWS.
 pub async fn ensure(run: &Run<'_>, clients: &Clients, (stack, vpc): (&Stack, &Held<Vpc>)) -> Result<()> {
-    let list = listing(vpc);
+    let list = vpc::listing(vpc);
     let Some(config) = &stack.net.flow_logs else {
         // A plain apply makes no call for what it has no word of; a plan looks, and so does who would remove it.
         let asks = !run.applies() || run.prunes();
@@ -82,7 +82,7 @@ pub async fn ensure(run: &Run<'_>, clients: &Clients, (stack, vpc): (&Stack, &He
 /// # Errors
 /// Any refusal by AWS.
 pub async fn look(run: &Run<'_>, clients: &Clients, (stack, vpc): (&Stack, &Held<Vpc>)) -> Result<()> {
-    let list = listing(vpc);
+    let list = vpc::listing(vpc);
     let mut helpers: Vec<(String, String)> = Vec::new();
     if let Some(config) = stack.net.flow_logs.as_ref().filter(|config| config.bucket_arn.is_none()) {
         helpers.push((config.role(stack), config.log_group(stack)));
@@ -112,10 +112,6 @@ async fn former(run: &Run<'_>, clients: &Clients, stack: &Stack, (list, wanted):
         return Ok(());
     }
     run.ensure(clients, former).await.map(drop)
-}
-
-fn listing(vpc: &Held<Vpc>) -> List {
-    Rc::new(if vpc.is_new() || vpc.id.is_planned() { Listing::known(Vec::new()) } else { Listing::default() })
 }
 
 /// Returns the flow logs of the stack, with what each of them is.

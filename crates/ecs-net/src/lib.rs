@@ -94,7 +94,7 @@ impl Tool for Net {
         );
         let (vpc, gateway, addresses) = (vpc, gateway, addresses.all()).all()?;
 
-        let (subnet_list, table_list) = (subnet::listing(&vpc), route_table::listing(&vpc));
+        let (subnet_list, table_list) = (vpc::listing(&vpc), route_table::listing(&vpc));
         let attachment = Attachment::new(&gateway, &vpc, stack)?;
         let subnets = &subnet_plans(run, stack, &zones);
         let made = async {
@@ -142,7 +142,7 @@ impl Tool for Net {
         })?;
 
         // From here on it is about the ways out; the other tools are at work already.
-        let nat_list = nat_gateway::listing(&vpc);
+        let nat_list = vpc::listing(&vpc);
         let ways_out =
             WaysOut { run, ec2: &ec2, stack, vpc: &vpc, list: &nat_list, zones: &zones, tables: &private_tables };
         let associations = subnets.iter().zip(&subnet_ids).map(|(plan, subnet)| {
@@ -154,7 +154,7 @@ impl Tool for Net {
             };
             run.ensure(&ec2, Association::new(table, subnet, &plan.name))
         });
-        let (endpoint_list, group_list) = (vpc_endpoint::listing(&vpc), security_group::listing(&vpc));
+        let (endpoint_list, group_list) = (vpc::listing(&vpc), vpc::listing(&vpc));
         let endpoints = async {
             let lists = (&table_list, &subnet_list);
             let own = if vpc.is_new() || vpc.id.is_planned() || services(stack).is_empty() {
@@ -169,7 +169,7 @@ impl Tool for Net {
             let tables = private_tables.iter().chain(&database_tables).map(|table| table.id.clone()).collect();
             endpoints.ensure(tables, private, &group_list).await
         };
-        let acl_list = network_acl::listing(&vpc);
+        let acl_list = vpc::listing(&vpc);
         let acl = async {
             if run.destroys() {
                 return network_acl::look(run, &ec2, (stack, &vpc, &acl_list)).await;

@@ -7,18 +7,12 @@ use std::time::Duration;
 use aws_sdk_ec2::types::{AvailabilityMode, NatGateway as Described, NatGatewayState, ResourceType, Tag};
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::{AllocationId, NatGatewayId, SubnetId, VpcId};
-use ecs_core::{Change, Error, Health, Held, Identity, Kind, Listing, Owner, Resource, Result, Stack, tag};
+use ecs_core::{Change, Error, Health, Identity, Kind, Listing, Owner, Resource, Result, Stack, tag};
 
-use crate::vpc::Vpc;
 use crate::{Ec2, LAYER, ec2, elastic_ip};
 
 /// The stack's NAT gateways, listed once for all of them.
 pub type List = Rc<Listing<Vec<Described>>>;
-
-/// Makes the list of the stack's NAT gateways: known to be empty when the VPC is new.
-pub fn listing(vpc: &Held<Vpc>) -> List {
-    Rc::new(if vpc.is_new() || vpc.id.is_planned() { Listing::known(Vec::new()) } else { Listing::default() })
-}
 
 /// Returns the NAT gateways of a stack, those that are deleted and still listed among them.
 ///

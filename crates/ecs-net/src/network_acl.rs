@@ -25,11 +25,6 @@ const LAST_NUMBER: i32 = 32_767;
 /// The network ACLs of one VPC, listed once for all that reads them.
 pub type List = Rc<Listing<Vec<Described>>>;
 
-/// Makes the list of a VPC's network ACLs: of those that a stack makes, a new VPC has none.
-pub fn listing(vpc: &Held<Vpc>) -> List {
-    Rc::new(if vpc.is_new() || vpc.id.is_planned() { Listing::known(Vec::new()) } else { Listing::default() })
-}
-
 /// Returns the identity of the stack's network ACL.
 pub fn identity(stack: &Stack) -> Identity {
     Identity::new(&stack.name, LAYER, format!("{}-acl", stack.name))

@@ -11,7 +11,7 @@ use ecs_core::stack::Tier;
 use ecs_core::{Change, Error, Held, Identity, Kind, Listing, Owner, Resource, Result, Run, Stack};
 
 use crate::claim::{Claim, claim};
-use crate::vpc::Vpc;
+use crate::vpc::{self, Vpc};
 use crate::{Ec2, LAYER, ec2, subnet};
 
 /// Where the default route goes from.
@@ -24,8 +24,7 @@ pub type List = Rc<Listing<Vec<Described>>>;
 
 /// Makes the list of a VPC's route tables: a new VPC has the one that it was claimed with, and its main one.
 pub fn listing(vpc: &Held<Vpc>) -> List {
-    let known = vpc.is_new() || vpc.id.is_planned();
-    Rc::new(if known { Listing::known(vpc.public_table.iter().cloned().collect()) } else { Listing::default() })
+    vpc::listing_of(vpc, vpc.public_table.iter().cloned().collect())
 }
 
 /// Returns the identity of the stack's public route table, which claims the stack's VPC.

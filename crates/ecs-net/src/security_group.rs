@@ -25,11 +25,6 @@ const DESCRIPTION: &str = "Security group for interface endpoints";
 /// The security groups of that name, listed once.
 pub type List = Rc<Listing<Vec<Described>>>;
 
-/// Makes the list of groups: known to be empty when the VPC is new.
-pub fn listing(vpc: &Held<Vpc>) -> List {
-    Rc::new(if vpc.is_new() || vpc.id.is_planned() { Listing::known(Vec::new()) } else { Listing::default() })
-}
-
 /// Returns the identity of the endpoints' security group.
 pub fn identity(stack: &Stack) -> Identity {
     Identity::new(&stack.name, LAYER, format!("{}-endpoints", stack.name))

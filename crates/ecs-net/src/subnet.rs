@@ -16,11 +16,6 @@ use crate::{Ec2, LAYER, ec2};
 /// The subnets of one VPC, listed once for all of them.
 pub type List = Rc<Listing<Vec<Described>>>;
 
-/// Makes the list of a VPC's subnets: known to be empty when the VPC is new.
-pub fn listing(vpc: &Held<Vpc>) -> List {
-    Rc::new(if vpc.is_new() || vpc.id.is_planned() { Listing::known(Vec::new()) } else { Listing::default() })
-}
-
 /// Returns the subnets of a VPC.
 ///
 /// # Errors

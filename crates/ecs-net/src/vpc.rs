@@ -1,12 +1,13 @@
 //! The VPC, and its DNS hostnames.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::time::Duration;
 
 use aws_sdk_ec2::types::{AttributeBooleanValue, ResourceType, RouteTable, Tag, Vpc as Described, VpcAttributeName};
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::VpcId;
-use ecs_core::{Change, Error, Held, Identity, Kind, Owner, Resource, Result, Run, Stack, tag};
+use ecs_core::{Change, Error, Held, Identity, Kind, Listing, Owner, Resource, Result, Run, Stack, tag};
 
 use crate::claim::{Claim, claim};
 use crate::{Ec2, LAYER, ec2, route_table};
@@ -115,6 +116,16 @@ impl Vpc {
             ..self.planned()
         }
     }
+}
+
+/// Makes a list of things in a VPC, or of the stack's: known to be empty when the VPC is new, as none comes with it.
+pub fn listing<T>(vpc: &Held<Vpc>) -> Rc<Listing<Vec<T>>> {
+    listing_of(vpc, Vec::new())
+}
+
+/// Makes a list of things in a VPC: known to be these when the VPC is new.
+pub fn listing_of<T>(vpc: &Held<Vpc>, with_new: Vec<T>) -> Rc<Listing<Vec<T>>> {
+    Rc::new(if vpc.is_new() || vpc.id.is_planned() { Listing::known(with_new) } else { Listing::default() })
 }
 
 /// Returns the VPCs that a stack has made, whatever their names are.

@@ -18,11 +18,6 @@ use crate::{Ec2, LAYER, ec2};
 /// The VPC's endpoints, listed once for all of them.
 pub type List = Rc<Listing<Vec<Described>>>;
 
-/// Makes the list of a VPC's endpoints: known to be empty when the VPC is new.
-pub fn listing(vpc: &Held<Vpc>) -> List {
-    Rc::new(if vpc.is_new() || vpc.id.is_planned() { Listing::known(Vec::new()) } else { Listing::default() })
-}
-
 /// Returns the endpoints of a VPC, those that are deleted and still listed among them.
 ///
 /// # Errors
