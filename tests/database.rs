@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use ecs_local::Weather;
-use ecs_pipe_tests::{Cloud, python};
+use ecs_pipe_tests::Cloud;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
@@ -22,13 +22,6 @@ fn overlay(text: &str) -> NamedTempFile {
 /// Returns the arguments for the stack with an overlay.
 fn with(overlay: &NamedTempFile) -> String {
     format!("{TUTORIAL} --stack {}", overlay.path().display())
-}
-
-/// Runs a few lines of Python with boto3.
-async fn boto(cloud: &Cloud, lines: &str) -> String {
-    let outcome = cloud.run(&python().display().to_string(), &["-c", &format!("import boto3\n{lines}")], "").await.ok();
-    cloud.take_calls();
-    outcome.stdout.trim().to_owned()
 }
 
 /// Returns the item of a list that has a member.
@@ -94,7 +87,7 @@ async fn a_database_has_subnets_of_its_own_sends_logs_and_gets_another_password(
     let read = format!(
         "print(boto3.client('ssm').get_parameter(Name='{PASSWORD}', WithDecryption=True)['Parameter']['Value'])"
     );
-    let first = boto(&cloud, &read).await;
+    let first = cloud.boto(&read).await;
     let net = cloud.pipe(&TOOLS, "", &with(&more)).await.ok().stdout;
     // RDS refuses in the middle: the next run, whoever starts it, goes on with the same password.
     let storm = "[[fault]]\ncall = \"rds:ModifyDBInstance\"\ntimes = 1\ndo = \"expire\"\n";
@@ -110,7 +103,7 @@ async fn a_database_has_subnets_of_its_own_sends_logs_and_gets_another_password(
     let parameters = cloud.inventory().await["parameters"].clone();
     assert_eq!(item(&parameters, "Name", &format!("{PASSWORD}.next")), &Value::Null);
     assert_eq!(item(&parameters, "Name", PASSWORD)["Version"], 2);
-    let second = boto(&cloud, &read).await;
+    let second = cloud.boto(&read).await;
     assert!(first != second && second.len() >= 16);
     for said in [&failed, &healed] {
         assert!(!said.stderr.contains(&second) && !said.stdout.contains(&second));
@@ -139,7 +132,7 @@ async fn a_database_of_somebody_elses_is_told_of_and_left_alone() {
         rds.create_db_subnet_group(DBSubnetGroupName='theirs', DBSubnetGroupDescription='theirs', SubnetIds=ids)\n\
         rds.create_db_instance(DBInstanceIdentifier='theirs', DBInstanceClass='db.t3.micro', Engine='postgres',\n\
         AllocatedStorage=20, MasterUsername='root', MasterUserPassword='password1', DBSubnetGroupName='theirs', Port=5432)";
-    boto(&cloud, theirs).await;
+    cloud.boto(theirs).await;
     let made = cloud.pipe(&TOOLS, "", &with(&file)).await.ok().json();
     assert!(made["db"]["host"].as_str().is_some_and(|host| host.starts_with("theirs.")), "{made:#}");
     assert_settled(&cloud, &with(&file)).await;

@@ -163,6 +163,16 @@ impl Cloud {
         finish(self.command(python()).arg(reader).arg(verb).stdin(Stdio::null()), "").await
     }
 
+    /// Runs a few lines of Python with boto3, as another person would change something, and returns what they print.
+    ///
+    /// # Panics
+    /// When they fail.
+    pub async fn boto(&self, lines: &str) -> String {
+        let script = format!("import boto3\n{lines}");
+        let outcome = finish(self.command(python()).args(["-c", &script]).stdin(Stdio::null()), "").await.ok();
+        outcome.stdout.trim().to_owned()
+    }
+
     /// Returns everything that exists, without volatile ids.
     ///
     /// # Panics
