@@ -6,6 +6,8 @@ use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS, python};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
+/// The ARN of the account's own key for DynamoDB, which ecs-local has.
+const OWN_KEY: &str = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-4000-8000-00000000dddb";
 const FLASK: &str = "--stack tests/stacks/flask-dynamodb.toml";
 const ARN: &str = "arn:aws:dynamodb:eu-west-1:123456789012:table/flask-orders";
 
@@ -90,7 +92,12 @@ async fn a_service_reaches_exactly_its_table_and_nothing_deletes_that_unasked() 
     assert_eq!((&table["SSEDescription.SSEType"], &table["SSEDescription.Status"]), (&json!("KMS"), &json!("ENABLED")));
     assert_eq!(table["DeletionProtectionEnabled"], true);
     assert_eq!((&table["recovery"], &table["ttl"]), (&json!("ENABLED"), &json!("DISABLED")));
-    assert_eq!(table["tags"], json!({"Name": "flask-orders", "ecs-pipe:layer": "db", "ecs-pipe:stack": "flask"}));
+    assert_eq!(
+        table["tags"],
+        json!({
+            "Name": "flask-orders", "ecs-pipe:layer": "db", "ecs-pipe:stack": "flask", "ecs-pipe:aws-managed-key": OWN_KEY
+        })
+    );
 
     // The way to the table: a route of the private subnets' tables, and never the internet.
     let endpoint = item(&is["vpc_endpoints"], "ServiceName", "com.amazonaws.eu-west-1.dynamodb");
@@ -191,9 +198,27 @@ async fn a_service_without_a_way_out_has_endpoints_and_its_tables_change_in_plac
     let parameter = item(&is["parameters"], "Name", "/flask/TABLE_ARN");
     assert_eq!((&parameter["value"], &parameter["tags"]["ecs-pipe:layer"]), (&json!(ARN), &json!("db")));
 
-    // What DynamoDB changes one after the other comes in one run, and a second table beside it.
+    // Another key is seen, although DynamoDB shows the account's own like any other.
     let db = ["ecs-db"];
     let grown = overlay(&format!(
+    let boto = async |lines: &str| {
+        cloud
+            .boto(&format!(
+                "dynamodb, ssm = [boto3.client(one, region_name='eu-west-1') for one in ('dynamodb', 'ssm')]\n{lines}"
+            ))
+            .await
+    };
+    let theirs = "arn:aws:kms:eu-west-1:123456789012:key/theirs";
+    boto(&format!(
+        "dynamodb.update_table(TableName='flask-orders', \
+         SSESpecification={{'Enabled': True, 'SSEType': 'KMS', 'KMSMasterKeyId': '{theirs}'}})"
+    ))
+    .await;
+    let said = cloud.shell(&format!("ecs-db --no-input {}", with(&closed))).await.ok().stderr;
+    assert!(said.contains(&format!("encryption: {theirs} -> aws_managed")), "{said}");
+    assert_settled(&cloud, &db, &with(&closed), "encrypted with its own key again").await;
+
+    // What DynamoDB changes one after the other comes in one run, and a second table beside it.
         "{CLOSED}\n[tables.orders.indexes]\n\
          by-day = {{ partition_key = {{ name = \"day\", type = \"S\" }}, projection = [\"total\"] }}\n\
          by-state = {{ partition_key = {{ name = \"state\", type = \"S\" }}, sort_key = {{ name = \"placed\", type = \"N\" }} }}\n\
@@ -218,6 +243,14 @@ async fn a_service_without_a_way_out_has_endpoints_and_its_tables_change_in_plac
     assert_eq!(index("by-state")["ProvisionedThroughput.WriteCapacityUnits"], 4);
     assert_ne!(item(&is["tables"], "TableName", "flask-sessions"), &Value::Null);
 
+    // DynamoDB refuses capacity that is as it is: the indexes' is left out where the table's alone differs.
+    boto(
+        "dynamodb.update_table(TableName='flask-orders', \
+          ProvisionedThroughput={'ReadCapacityUnits': 1, 'WriteCapacityUnits': 4})",
+    )
+    .await;
+    let said = cloud.shell(&format!("ecs-db --no-input {}", with(&grown))).await.ok().stderr;
+    assert!(said.contains("billing: 1 read, 4 write -> 5 read, 4 write"), "{said}");
     // What cannot change is refused; what the file no longer has is shown, and gone only with --prune, with a backup.
     let other = overlay(&grown_text.replace("name = \"id\"", "name = \"token\""));
     let refused = cloud.shell(&format!("ecs-db --no-input {}", with(&other))).await;

@@ -201,6 +201,24 @@ impl Tool for Db {
                         "ssm:ListTagsForResource",
                         "ssm:PutParameter"
                     ],
+                // DynamoDB uses a key that the file names in the caller's name:
+                // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+                {
+                    "Sid": "TableKeys",
+                    "Effect": "Allow",
+                    "Action": [
+                        "kms:CreateGrant",
+                        "kms:Decrypt",
+                        "kms:DescribeKey",
+                        "kms:Encrypt",
+                        "kms:GenerateDataKey",
+                        "kms:GenerateDataKeyWithoutPlaintext",
+                        "kms:ReEncryptFrom",
+                        "kms:ReEncryptTo"
+                    ],
+                    "Resource": "arn:aws:kms:*:*:key/*",
+                    "Condition": { "StringLike": { "kms:ViaService": "dynamodb.*.amazonaws.com" } }
+                },
                     "Resource": "arn:aws:ssm:*:*:parameter/*"
                 },
                 // SecureStrings: https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
