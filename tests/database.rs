@@ -111,7 +111,33 @@ async fn a_database_has_subnets_of_its_own_sends_logs_and_gets_another_password(
     cloud.run("ecs-db", &["--rotate-password"], &net).await.ok();
     assert_eq!(item(&cloud.inventory().await["parameters"], "Name", PASSWORD)["Version"], 3);
     assert_settled(&cloud, &with(&more)).await;
-    cloud.pipe(&BACKWARDS, "destroy", &with(&more)).await.ok();
+
+    // RDS keeps the password, and changes it as often as the file says; without a word of it nobody looks.
+    let managed = |days: &str| {
+        overlay(&format!(
+            "[net]\ndatabase_subnets = true\n[db]\nlog_exports = [\"postgresql\", \"upgrade\"]\n\
+             password = \"secrets_manager\"\n{days}[parameters]\n\"{PASSWORD}\" = {{ remove = true }}\n\
+             [services.backend.secrets]\nDB_PASSWORD = \"${{db.secret_arn}}:password::\"\n"
+        ))
+    };
+    let monthly = managed("password_rotation_days = 30\n");
+    let made = cloud.pipe(&TOOLS, "", &with(&monthly)).await.ok().stdout;
+    assert_eq!(cloud.inventory().await["secrets"][0]["RotationRules"], json!({"AutomaticallyAfterDays": 30}));
+    let by_hand = "secrets = boto3.client('secretsmanager')\n\
+        id = secrets.list_secrets()['SecretList'][0]['ARN']\n\
+        secrets.rotate_secret(SecretId=id, RotateImmediately=False, RotationRules={'ScheduleExpression': 'rate(4 hours)'})";
+    cloud.boto(by_hand).await;
+    cloud.take_calls();
+    cloud.pipe(&TOOLS, "", &with(&managed(""))).await.ok();
+    assert_eq!(cloud.take_writes(), [""; 0]);
+    let plan = cloud.run("ecs-db", &["plan", "--exit-code"], &made).await;
+    let change = "password rotation of DB instance ecs-postgres-db: every: rate(4 hours) -> 30 days";
+    assert!(plan.code == 3 && plan.stderr.contains(change), "{}", plan.stderr);
+    for writes in [vec!["secretsmanager:RotateSecret"], Vec::new()] {
+        cloud.run("ecs-db", &[], &made).await.ok();
+        assert_eq!(cloud.take_writes(), writes);
+    }
+    cloud.pipe(&BACKWARDS, "destroy", &with(&monthly)).await.ok();
     let left = cloud.reader("tagged").await;
     assert_eq!(left.code, 0, "left behind: {}", left.stdout);
 }

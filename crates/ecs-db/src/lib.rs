@@ -9,6 +9,7 @@ mod former_tables;
 mod instance;
 mod parameter_group;
 mod password;
+mod password_rotation;
 mod rds;
 mod rotation;
 mod status;
@@ -158,7 +159,12 @@ impl Tool for Db {
                 {
                     "Sid": "ManagedPassword",
                     "Effect": "Allow",
-                    "Action": ["secretsmanager:CreateSecret", "secretsmanager:TagResource"],
+                    "Action": [
+                        "secretsmanager:CreateSecret",
+                        "secretsmanager:DescribeSecret",
+                        "secretsmanager:RotateSecret",
+                        "secretsmanager:TagResource"
+                    ],
                     "Resource": "arn:aws:secretsmanager:*:*:secret:rds!*"
                 },
                 {
@@ -326,6 +332,7 @@ async fn database(run: &Run<'_>, session: &Session, stack: &Stack, options: &Opt
         host,
         port: stack.db.port,
         name: stack.db.database.clone(),
+    password_rotation::ensure(run, session, stack, live.secret()).await?;
         // RDS may still show the secret that it was just told to give up.
         secret_arn: live.secret().filter(|_| stack.db.password == PasswordStore::SecretsManager),
     })
@@ -406,7 +413,7 @@ mod tests {
     use super::*;
 
     /// The sources of every call that the layer makes; each names its call as `service:Operation`, which is its action.
-    const SOURCES: [&str; 15] = [
+    const SOURCES: [&str; 16] = [
         include_str!("parameter_group.rs"),
         include_str!("existing.rs"),
         include_str!("rotation.rs"),
@@ -424,16 +431,19 @@ mod tests {
         include_str!("../../ecs-aws/src/session.rs"),
     ];
 
+        include_str!("password_rotation.rs"),
     #[test]
     fn the_policy_allows_exactly_the_calls() {
-        let services = ["dynamodb:", "ecs:", "rds:", "ssm:", "sts:"];
+        let services = ["dynamodb:", "ecs:", "rds:", "secretsmanager:", "ssm:", "sts:"];
         let is_action = |text: &str| services.iter().any(|service| text.starts_with(service)) && !text.contains(' ');
         let calls: BTreeSet<&str> =
             SOURCES.iter().flat_map(|source| source.split('"')).filter(|text| is_action(text)).collect();
         let policy = Db::policy().to_string();
         let mut allowed: BTreeSet<&str> = policy.split('"').filter(|text| is_action(text)).collect();
-        // Part of DeleteDBInstance, not a call of its own.
-        assert!(allowed.remove("rds:CreateDBSnapshot"));
+        // Parts of RDS's own calls, not calls of their own.
+        for part in ["rds:CreateDBSnapshot", "secretsmanager:CreateSecret", "secretsmanager:TagResource"] {
+            assert!(allowed.remove(part), "{part}");
+        }
         assert_eq!(allowed, calls);
     }
 
