@@ -112,6 +112,12 @@ async fn a_database_has_subnets_of_its_own_sends_logs_and_gets_another_password(
     assert_eq!(item(&cloud.inventory().await["parameters"], "Name", PASSWORD)["Version"], 3);
     assert_settled(&cloud, &with(&more)).await;
 
+    let plan = cloud.run("ecs-db", &["plan", "--exit-code", "--rotate-password"], &net).await;
+    assert!(
+        plan.code == 3 && plan.stderr.contains("~ change DB instance ecs-postgres-db: master password"),
+        "{}",
+        plan.stderr
+    );
     // RDS keeps the password, and changes it as often as the file says; without a word of it nobody looks.
     let managed = |days: &str| {
         overlay(&format!(
