@@ -98,6 +98,10 @@ async fn a_database_has_subnets_of_its_own_sends_logs_and_gets_another_password(
     let parameters = cloud.inventory().await["parameters"].clone();
     assert_ne!(item(&parameters, "Name", &format!("{PASSWORD}.next")), &Value::Null);
     assert_eq!(item(&parameters, "Name", PASSWORD)["Version"], 1);
+    // A plan says so, and does not take the password beside for something of before.
+    let plan = cloud.run("ecs-db", &["plan", "--exit-code"], &net).await;
+    assert!(plan.code == 3 && plan.stderr.contains("a rotation that was begun is to be finished"), "{}", plan.stderr);
+    assert!(!plan.stderr.contains("is no longer needed"), "{}", plan.stderr);
     let healed = cloud.run("ecs-db", &[], &net).await.ok();
     assert!(healed.stderr.contains("master password; tasks that run keep the old one"), "{}", healed.stderr);
     let parameters = cloud.inventory().await["parameters"].clone();
@@ -108,16 +112,16 @@ async fn a_database_has_subnets_of_its_own_sends_logs_and_gets_another_password(
     for said in [&failed, &healed] {
         assert!(!said.stderr.contains(&second) && !said.stdout.contains(&second));
     }
-    cloud.run("ecs-db", &["--rotate-password"], &net).await.ok();
-    assert_eq!(item(&cloud.inventory().await["parameters"], "Name", PASSWORD)["Version"], 3);
-    assert_settled(&cloud, &with(&more)).await;
-
     let plan = cloud.run("ecs-db", &["plan", "--exit-code", "--rotate-password"], &net).await;
     assert!(
         plan.code == 3 && plan.stderr.contains("~ change DB instance ecs-postgres-db: master password"),
         "{}",
         plan.stderr
     );
+    cloud.run("ecs-db", &["--rotate-password"], &net).await.ok();
+    assert_eq!(item(&cloud.inventory().await["parameters"], "Name", PASSWORD)["Version"], 3);
+    assert_settled(&cloud, &with(&more)).await;
+
     // RDS keeps the password, and changes it as often as the file says; without a word of it nobody looks.
     let managed = |days: &str| {
         overlay(&format!(

@@ -154,6 +154,7 @@ deletion_protection = false
 
 [parameters]
 "/flask/TABLE_ARN" = "${table.orders.arn}"
+"/flask/TABLE_NAME" = "${table.orders.name}"
 
 [services.flask.secrets]
 TABLE_ARN = "/flask/TABLE_ARN"
@@ -200,7 +201,6 @@ async fn a_service_without_a_way_out_has_endpoints_and_its_tables_change_in_plac
 
     // Another key is seen, although DynamoDB shows the account's own like any other.
     let db = ["ecs-db"];
-    let grown = overlay(&format!(
     let boto = async |lines: &str| {
         cloud
             .boto(&format!(
@@ -219,6 +219,7 @@ async fn a_service_without_a_way_out_has_endpoints_and_its_tables_change_in_plac
     assert_settled(&cloud, &db, &with(&closed), "encrypted with its own key again").await;
 
     // What DynamoDB changes one after the other comes in one run, and a second table beside it.
+    let grown = overlay(&format!(
         "{CLOSED}\n[tables.orders.indexes]\n\
          by-day = {{ partition_key = {{ name = \"day\", type = \"S\" }}, projection = [\"total\"] }}\n\
          by-state = {{ partition_key = {{ name = \"state\", type = \"S\" }}, sort_key = {{ name = \"placed\", type = \"N\" }} }}\n\
@@ -242,7 +243,6 @@ async fn a_service_without_a_way_out_has_endpoints_and_its_tables_change_in_plac
     assert_eq!(index("by-day")["Projection"], json!({"ProjectionType": "INCLUDE", "NonKeyAttributes": ["total"]}));
     assert_eq!(index("by-state")["ProvisionedThroughput.WriteCapacityUnits"], 4);
     assert_ne!(item(&is["tables"], "TableName", "flask-sessions"), &Value::Null);
-
     // DynamoDB refuses capacity that is as it is: the indexes' is left out where the table's alone differs.
     boto(
         "dynamodb.update_table(TableName='flask-orders', \
@@ -251,17 +251,32 @@ async fn a_service_without_a_way_out_has_endpoints_and_its_tables_change_in_plac
     .await;
     let said = cloud.shell(&format!("ecs-db --no-input {}", with(&grown))).await.ok().stderr;
     assert!(said.contains("billing: 1 read, 4 write -> 5 read, 4 write"), "{said}");
+
     // What cannot change is refused; what the file no longer has is shown, and gone only with --prune, with a backup.
     let other = overlay(&grown_text.replace("name = \"id\"", "name = \"token\""));
     let refused = cloud.shell(&format!("ecs-db --no-input {}", with(&other))).await;
     assert!(refused.code == 1 && refused.stderr.contains("key: id (S) -> token (S)"), "{}", refused.stderr);
+    // So does a parameter; but what may be the password of a database stays, and is named.
+    boto(
+        "ssm.put_parameter(Name='/flask/DB_PASSWORD', Value='hunter2', Type='SecureString', Tags=[\
+         {'Key': 'ecs-pipe:stack', 'Value': 'flask'}, {'Key': 'ecs-pipe:layer', 'Value': 'db'}])",
+    )
+    .await;
+    let closed = overlay(&CLOSED.replace("\"/flask/TABLE_NAME\" = \"${table.orders.name}\"\n", ""));
     let said = cloud.shell(&format!("ecs-db --no-input {}", with(&closed))).await.ok().stderr;
     for former in ["global secondary index by-day", "global secondary index by-state", "table flask-sessions"] {
         assert!(said.contains(&format!("{former} is no longer needed: left alone")), "{former}: {said}");
     }
-    cloud.shell(&format!("ecs-db --no-input --prune {}", with(&closed))).await.ok();
+    let said = cloud.shell(&format!("ecs-db --no-input --prune {}", with(&closed))).await.ok().stderr;
+    assert!(said.contains("parameter /flask/DB_PASSWORD is not in the stack file: it may hold the password"), "{said}");
     assert_settled(&cloud, &db, &with(&closed), "pruned").await;
     let is = inventory(&cloud).await;
+    let parameter = |name: &str| item(&is["parameters"], "Name", name) != &Value::Null;
+    assert_eq!(
+        ["TABLE_ARN", "TABLE_NAME", "DB_PASSWORD"].map(|name| parameter(&format!("/flask/{name}"))),
+        [true, false, true]
+    );
+    boto("ssm.delete_parameter(Name='/flask/DB_PASSWORD')").await;
     let table = item(&is["tables"], "TableName", "flask-orders");
     assert_eq!((&table["GlobalSecondaryIndexes"], &table["ttl"]), (&json!([]), &json!("DISABLED")));
     assert_eq!(item(&is["tables"], "TableName", "flask-sessions"), &Value::Null);

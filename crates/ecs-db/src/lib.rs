@@ -23,7 +23,8 @@ mod tables;
 use std::rc::Rc;
 
 use aws_sdk_rds::Client;
-use ecs_aws::parameter::{self, Parameters, Wanted as WantedParameter, resolve};
+use ecs_aws::former_parameters::{self, Spared};
+use ecs_aws::parameter::{Parameters, Wanted as WantedParameter, resolve};
 use ecs_aws::{Api, Session};
 use ecs_core::id::planned;
 use ecs_core::member::{self, Net, Sg};
@@ -46,6 +47,9 @@ use crate::subnet_group::SubnetGroup;
 const LAYER: &str = "db";
 /// Reference that a parameter's value can be given only once the instance is available.
 const HOST: &str = "${db.host}";
+
+/// Why a SecureString stays where the file has no database of its own: RDS keeps no password that it was once given.
+const OLD_PASSWORD: &str = "it may hold the password of a database that an earlier file had, or of its final snapshot";
 
 /// The tool `ecs-db`.
 #[derive(Debug)]
@@ -197,16 +201,6 @@ impl Tool for Db {
                     ],
                     "Resource": "arn:aws:dynamodb:*:*:table/*"
                 },
-                {
-                    "Sid": "Parameters",
-                    "Effect": "Allow",
-                    "Action": [
-                        "ssm:AddTagsToResource",
-                        "ssm:DeleteParameter",
-                        "ssm:GetParameters",
-                        "ssm:ListTagsForResource",
-                        "ssm:PutParameter"
-                    ],
                 // DynamoDB uses a key that the file names in the caller's name:
                 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
                 {
@@ -225,6 +219,16 @@ impl Tool for Db {
                     "Resource": "arn:aws:kms:*:*:key/*",
                     "Condition": { "StringLike": { "kms:ViaService": "dynamodb.*.amazonaws.com" } }
                 },
+                {
+                    "Sid": "Parameters",
+                    "Effect": "Allow",
+                    "Action": [
+                        "ssm:AddTagsToResource",
+                        "ssm:DeleteParameter",
+                        "ssm:GetParameters",
+                        "ssm:ListTagsForResource",
+                        "ssm:PutParameter"
+                    ],
                     "Resource": "arn:aws:ssm:*:*:parameter/*"
                 },
                 // SecureStrings: https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
@@ -247,11 +251,14 @@ impl Tool for Db {
         let (database, tables) =
             join!(database(run, session, stack, options), tables::layer(run, session, stack, options));
         (database, tables).all()?;
-        // An instance that an earlier file had may be there without being the file's: its password is nowhere else.
-        if !stack.db.enabled || stack.db.existing {
-            return Ok(());
-        }
-        parameter::ensure_former(run, session, &session.api(aws_sdk_ssm::Client::new), stack, LAYER).await
+        let ssm = session.api(aws_sdk_ssm::Client::new);
+        let ours = stack.db.enabled && !stack.db.existing;
+        let spared = Spared {
+            // A rotation that a run has begun is finished, not forgotten.
+            needed: Secret::new(&ssm, stack).next_name().ok().filter(|_| !run.destroys()).into_iter().collect(),
+            secure: (!ours).then_some(OLD_PASSWORD),
+        };
+        former_parameters::ensure(run, session, &ssm, stack, LAYER, spared).await
     }
 }
 
@@ -325,6 +332,7 @@ async fn database(run: &Run<'_>, session: &Session, stack: &Stack, options: &Opt
     // An instance that is still being made has no host in a plan either.
     let host = live.host().map_or_else(|| planned("endpoint", &stack.db.identifier), str::to_owned);
     parameters.ensure(run, resolved(&late, stack, &tables, Some(&host))?).await?;
+    password_rotation::ensure(run, session, stack, live.secret()).await?;
     rotation::ensure(run, stack, (&rds, &ssm), &secret, options.rotate_password && !instance.is_new()).await?;
     // The tasks read the parameters: nobody may start them before those are there.
     run.publish(&member::Db {
@@ -332,7 +340,6 @@ async fn database(run: &Run<'_>, session: &Session, stack: &Stack, options: &Opt
         host,
         port: stack.db.port,
         name: stack.db.database.clone(),
-    password_rotation::ensure(run, session, stack, live.secret()).await?;
         // RDS may still show the secret that it was just told to give up.
         secret_arn: live.secret().filter(|_| stack.db.password == PasswordStore::SecretsManager),
     })
@@ -413,7 +420,7 @@ mod tests {
     use super::*;
 
     /// The sources of every call that the layer makes; each names its call as `service:Operation`, which is its action.
-    const SOURCES: [&str; 16] = [
+    const SOURCES: [&str; 17] = [
         include_str!("parameter_group.rs"),
         include_str!("existing.rs"),
         include_str!("rotation.rs"),
@@ -424,14 +431,15 @@ mod tests {
         include_str!("engine_version.rs"),
         include_str!("instance.rs"),
         include_str!("password.rs"),
+        include_str!("password_rotation.rs"),
         include_str!("rds.rs"),
         include_str!("subnet_group.rs"),
+        include_str!("../../ecs-aws/src/former_parameters.rs"),
         include_str!("../../ecs-aws/src/in_use.rs"),
         include_str!("../../ecs-aws/src/parameter.rs"),
         include_str!("../../ecs-aws/src/session.rs"),
     ];
 
-        include_str!("password_rotation.rs"),
     #[test]
     fn the_policy_allows_exactly_the_calls() {
         let services = ["dynamodb:", "ecs:", "rds:", "secretsmanager:", "ssm:", "sts:"];
