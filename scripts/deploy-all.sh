@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Makes a whole stack be as its files say: the tutorial stack, or STACK.toml with later files merged over it.
 #
-#   scripts/deploy-all.sh [--plan] [STACK.toml [OVERLAY.toml ...]] [> stack.json]
+#   scripts/deploy-all.sh [--plan] [--prune] [STACK.toml [OVERLAY.toml ...]] [> stack.json]
 #
-# --plan says what would change and what the stack costs a month, and changes nothing.
+# --plan says what would change and what the stack costs a month, and changes nothing. --prune removes what the files
+# no longer ask for, and what others have added to the stack's own resources; without it that is only named.
 # Running it again continues, heals, or changes nothing. The document goes to stdout, or to ecs-stack.json when stdout
 # is a terminal. Exit code: that of the first tool that failed.
 set -euo pipefail
@@ -12,14 +13,18 @@ source "$(dirname "$0")/lib.sh"
 find_programs
 
 verb=()
-if [[ ${1:-} == --plan ]]; then
-    verb=(plan)
+while [[ ${1:-} == -* ]]; do
+    case $1 in
+        --plan) verb=(plan) ;;
+        --prune) export ECS_PRUNE=true ;;
+        -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        *) say "${0##*/}: error: there is no option $1: --plan and --prune are those that there are"; exit 2 ;;
+    esac
     shift
-fi
+done
 files=("${@:-$root/tests/stacks/tutorial.toml}")
 arguments=()
 for file in "${files[@]}"; do
-    [[ $file == -h || $file == --help ]] && { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0; }
     [[ -r $file ]] || { say "${0##*/}: error: $file cannot be read"; exit 2; }
     arguments+=(--stack "$file")
 done
@@ -60,10 +65,13 @@ value() { grep -o "\"$1\":\"[^\"]*\"" "$work/stack.json" | head -n 1 | cut -d '"
             printf '%-8s %-58s %s\n' "$tool" "$result" "$time"
         done
     printf '\n'
-    printf '%-14s %s\n' VPC "$(value vpc_id)" "load balancer" "$(value dns_name)" database "$(value host)" \
-        cluster "$(value cluster_arn)"
+    line() { if [[ -n $2 ]]; then printf '%-14s %s\n' "$1" "$2"; fi; }
+    line VPC "$(value vpc_id)"
+    line "load balancer" "$(value dns_name)"
+    line database "$(value host)"
+    line cluster "$(value cluster_arn)"
     grep -o '"service_arn":"[^"]*"' "$work/stack.json" | cut -d '"' -f 4 | while read -r arn; do
-        printf '%-14s %s\n' service "$arn"
+        line service "$arn"
     done
     printf '\nopen %s  (all in %d s)\n' "$(value url)" $((SECONDS - started))
 } >&2

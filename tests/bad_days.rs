@@ -120,8 +120,7 @@ async fn a_security_group_that_waits_names_the_interfaces_that_hold_it() {
         let what = format!("security group {group} to be gone: still in use by eni-");
         assert!(waits.iter().any(|line| line.contains(&what) && line.contains(interface)), "{group}: {}", run.stderr);
     }
-    let left = cloud.reader("tagged").await;
-    assert_eq!(left.code, 0, "left behind: {}", left.stdout);
+    cloud.assert_nothing_left("").await;
 }
 
 #[tokio::test]

@@ -25,8 +25,7 @@ fn with(overlay: &NamedTempFile) -> String {
 
 /// Returns everything that exists in the stack's region.
 async fn inventory(cloud: &Cloud) -> Value {
-    let line = format!("{} tests/reader.py inventory --region eu-west-1", python().display());
-    cloud.shell(&line).await.ok().json()
+    cloud.reader("inventory --region eu-west-1").await.ok().json()
 }
 
 /// Checks that one more run writes nothing, and that a plan finds nothing to do.
@@ -41,9 +40,7 @@ async fn assert_settled(cloud: &Cloud, tools: &[&str], arguments: &str, when: &s
 /// Destroys the whole stack, and checks that nothing of it is left.
 async fn assert_gone(cloud: &Cloud, arguments: &str) {
     cloud.pipe(&BACKWARDS, "destroy", arguments).await.ok();
-    let line = format!("{} tests/reader.py tagged --stack flask --region eu-west-1", python().display());
-    let left = cloud.shell(&line).await;
-    assert_eq!(left.code, 0, "left behind: {}{}", left.stdout, left.stderr);
+    cloud.assert_nothing_left("--stack flask --region eu-west-1").await;
 }
 
 /// Returns the item of a list that has a member.

@@ -33,8 +33,7 @@ async fn a_pipe_that_was_killed_is_continued_by_running_it_again() {
         cloud.assert_is(&clean, &format!("killed after {moment} calls")).await;
     }
     cloud.pipe(&BACKWARDS, "destroy", TUTORIAL).await.ok();
-    let left = cloud.reader("tagged").await;
-    assert_eq!(left.code, 0, "left behind: {}", left.stdout);
+    cloud.assert_nothing_left("").await;
 }
 
 #[tokio::test]

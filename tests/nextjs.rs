@@ -1,6 +1,6 @@
 //! The stack of one public web service that is delivered by canary: every value of it, as AWS has it.
 
-use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS, python};
+use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS};
 use serde_json::{Value, json};
 
 const NEXTJS: &str = "--stack tests/stacks/nextjs.toml";
@@ -51,8 +51,7 @@ async fn the_whole_stack_is_as_its_owners_had_it() {
     assert_eq!((plan.code, cloud.take_writes()), (0, Vec::new()), "{}", plan.stderr);
 
     cloud.pipe(&BACKWARDS, "destroy", NEXTJS).await.ok();
-    let left = cloud.shell(&format!("{} tests/reader.py tagged --stack node-app-prod", python().display())).await;
-    assert_eq!(left.code, 0, "left behind: {}{}", left.stdout, left.stderr);
+    cloud.assert_nothing_left("--stack node-app-prod").await;
 }
 
 fn network(inventory: &Value) {

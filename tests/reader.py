@@ -4,7 +4,8 @@
     reader.py check       compare every resource with the table of the tutorial stack, one line a check
     reader.py inventory   print all that such a stack could have made as sorted JSON, without volatile ids
     reader.py tagged      list what still carries the stack's tag; nothing is the answer after a destroy
-    reader.py serve       answer one such verb for each line on stdin, with one line of JSON: {"code": 0, "output": "..."}
+    reader.py serve       answer one such command line for each line on stdin, with one line of JSON:
+                          {"code": 0, "stdout": "...", "stderr": "..."}
 
 It knows nothing of the tools' code and shares none of it: only boto3 and what the stack must look like. It reads, never
 writes, and only from an emulator on this machine: AWS_ENDPOINT_URL has to be a loopback address.
@@ -17,11 +18,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fnmatch
+import gc
 import io
 import ipaddress
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property
@@ -2002,8 +2005,8 @@ def loopback(url: str | None) -> bool:
         return False
 
 
-def main() -> int:
-    """Runs one verb; returns the exit code."""
+def command_line() -> argparse.ArgumentParser:
+    """Returns what reads a command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n", maxsplit=1)[0])
     parser.add_argument("--stack", default="ecs-production", help="name of the stack (default: %(default)s)")
     parser.add_argument(
@@ -2013,23 +2016,31 @@ def main() -> int:
     )
     parser.add_argument("--postgres-major", metavar="N", help="major version that the stack file asks for")
     parser.add_argument("verb", choices=("check", "inventory", "tagged", "serve"))
+    return parser
+
+
+def main() -> int:
+    """Runs one verb; returns the exit code."""
+    parser = command_line()
     options = parser.parse_args()
 
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     if endpoint is None or not loopback(endpoint):
         parser.error(f"AWS_ENDPOINT_URL must be a loopback address, not {endpoint!r}: this reads emulators only")
+    # Almost all that is made here is botocore's models, which stay: to look for garbage among them takes a quarter of the time.
+    gc.disable()
     if options.verb == "serve":
-        serve(endpoint, options)
+        serve(endpoint, parser)
         return 0
-    return answer(options.verb, Account(endpoint, options.region), options)
+    return answer(Account(endpoint, options.region), options)
 
 
-def answer(verb: str, account: Account, options: argparse.Namespace) -> int:
+def answer(account: Account, options: argparse.Namespace) -> int:
     """Runs one verb that reads; returns the exit code."""
     try:
-        if verb == "check":
+        if options.verb == "check":
             return check(account, options.stack, options.postgres_major)
-        if verb == "inventory":
+        if options.verb == "inventory":
             return inventory(account)
         return tagged(account, options.stack)
     except CALL_ERRORS as error:
@@ -2037,14 +2048,16 @@ def answer(verb: str, account: Account, options: argparse.Namespace) -> int:
         return 2
 
 
-def serve(endpoint: str, options: argparse.Namespace) -> None:
-    """Answers verbs from stdin until it ends."""
-    clients: dict[str, Any] = {}
+def serve(endpoint: str, parser: argparse.ArgumentParser) -> None:
+    """Answers command lines from stdin until it ends."""
+    clients: dict[str, dict[str, Any]] = {}
     for line in sys.stdin:
-        output = io.StringIO()
-        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-            code = answer(line.strip(), Account(endpoint, options.region, clients), options)
-        print(json.dumps({"code": code, "output": output.getvalue()}), flush=True)
+        options = parser.parse_args(shlex.split(line))
+        account = Account(endpoint, options.region, clients.setdefault(options.region, {}))
+        stdout, stderr = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+            code = answer(account, options)
+        print(json.dumps({"code": code, "stdout": stdout.getvalue(), "stderr": stderr.getvalue()}), flush=True)
 
 
 if __name__ == "__main__":

@@ -42,9 +42,7 @@ async fn apply(cloud: &Cloud, arguments: &str, when: &str) -> Value {
 /// Checks that nothing of the stack is left.
 async fn assert_gone(cloud: &Cloud, arguments: &str) {
     cloud.pipe(&BACKWARDS, "destroy", arguments).await.ok();
-    let line = format!("{} tests/reader.py tagged --stack services", python().display());
-    let left = cloud.shell(&line).await;
-    assert_eq!(left.code, 0, "left behind: {}{}", left.stdout, left.stderr);
+    cloud.assert_nothing_left("--stack services").await;
 }
 
 /// Returns the item of a list that has a member.

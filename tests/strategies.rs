@@ -44,9 +44,7 @@ async fn assert_settled(cloud: &Cloud, arguments: &str, when: &str) {
 /// Checks that nothing of the stack is left.
 async fn assert_gone(cloud: &Cloud, arguments: &str) {
     cloud.pipe(&BACKWARDS, "destroy", arguments).await.ok();
-    let line = format!("{} tests/reader.py tagged --stack canary", python().display());
-    let left = cloud.shell(&line).await;
-    assert_eq!(left.code, 0, "left behind: {}{}", left.stdout, left.stderr);
+    cloud.assert_nothing_left("--stack canary").await;
 }
 
 /// Returns the item of a list in an inventory that has a member.

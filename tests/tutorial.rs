@@ -47,8 +47,7 @@ async fn the_tutorial_stack_comes_up_changes_nothing_the_second_time_and_goes() 
     for layer in ["net", "egress", "sg", "iam", "ecr", "db", "tables", "alb", "svc"] {
         assert!(gone.json()[layer].is_null(), "{}", gone.stdout);
     }
-    let left = cloud.reader("tagged").await;
-    assert_eq!(left.code, 0, "left behind: {}", left.stdout);
+    cloud.assert_nothing_left("").await;
 }
 
 #[tokio::test]

@@ -5,32 +5,20 @@ use std::process::Stdio;
 
 use ecs_local::Weather;
 use ecs_local::weather::When;
-use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS, code, difference, python, root};
-use serde_json::Value;
+use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS, code, difference};
 use tempfile::NamedTempFile;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, Command};
 
 use crate::case::{Case, Fault, Verdict};
 
 const TUTORIAL: &str = "--stack tests/stacks/tutorial.toml";
 
-/// A local AWS with a reader beside it.
+/// A local AWS, and what the tools have said to it.
 #[derive(Debug)]
 pub struct Ground {
     cloud: Cloud,
-    reader: Reader,
     /// What the tools said last.
     said: NamedTempFile,
-}
-
-/// A reader that stays: to start one takes longer than a run of the pipe.
-#[derive(Debug)]
-struct Reader {
-    /// Killed when it is dropped.
-    _process: Child,
-    questions: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
 }
 
 /// A run that has met its fault, or has ended without.
@@ -42,16 +30,14 @@ struct Met {
 impl Ground {
     /// Starts a local AWS in which nothing takes time.
     pub async fn start() -> Self {
-        let cloud = Cloud::start().await;
-        let reader = Reader::start(&cloud);
-        Self { cloud, reader, said: NamedTempFile::new().expect("a temporary file") }
+        Self { cloud: Cloud::start().await, said: NamedTempFile::new().expect("a temporary file") }
     }
 
     /// Creates and destroys once; returns the stack, and the calls of both runs.
-    pub async fn clean_run(mut self: Ground) -> (String, Vec<String>, Vec<String>) {
+    pub async fn clean_run(self: Ground) -> (String, Vec<String>, Vec<String>) {
         self.create_cleanly().await;
         let creates = self.calls();
-        let (_, clean) = self.reader.ask("inventory").await;
+        let clean = self.cloud.reader("inventory").await.ok().stdout;
         self.cloud.take_calls();
         self.cloud.pipe(&BACKWARDS, "destroy", TUTORIAL).await.ok();
         (clean, creates, self.calls())
@@ -82,7 +68,7 @@ impl Ground {
             Ok(came_through) => {
                 let again = self.cloud.pipe(&TOOLS, "", TUTORIAL).await;
                 let failure = if again.code == 0 {
-                    let (_, stack) = self.reader.ask("inventory").await;
+                    let stack = self.cloud.reader("inventory").await.stdout;
                     (stack != clean).then(|| format!("another stack:\n{}", difference(clean, &stack)))
                 } else {
                     Some(format!("running again exits {}: {}", again.code, again.stderr))
@@ -101,8 +87,8 @@ impl Ground {
             Ok(came_through) => {
                 let again = self.cloud.pipe(&BACKWARDS, "destroy", TUTORIAL).await;
                 let failure = if again.code == 0 {
-                    let (code, left) = self.reader.ask("tagged").await;
-                    (code != 0).then(|| format!("left behind:\n{left}"))
+                    let left = self.cloud.reader("tagged").await;
+                    (left.code != 0).then(|| format!("left behind:\n{}{}", left.stdout, left.stderr))
                 } else {
                     Some(format!("running again exits {}: {}", again.code, again.stderr))
                 };
@@ -186,28 +172,4 @@ async fn ended(children: &mut [Child]) -> Vec<i32> {
         codes.push(code(child.wait().await.expect("ended")));
     }
     codes
-}
-
-impl Reader {
-    fn start(cloud: &Cloud) -> Self {
-        let mut process = cloud
-            .command(python())
-            .arg(root().join("tests/reader.py"))
-            .arg("serve")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a reader");
-        let questions = process.stdin.take().expect("its stdin");
-        let answers = BufReader::new(process.stdout.take().expect("its stdout")).lines();
-        Self { _process: process, questions, answers }
-    }
-
-    /// Asks for a verb; returns its exit code and what it printed.
-    async fn ask(&mut self, verb: &str) -> (i64, String) {
-        self.questions.write_all(format!("{verb}\n").as_bytes()).await.expect("a question");
-        let line = self.answers.next_line().await.expect("readable").expect("an answer");
-        let answer: Value = serde_json::from_str(&line).expect("JSON");
-        (answer["code"].as_i64().unwrap_or(2), answer["output"].as_str().unwrap_or_default().to_owned())
-    }
 }

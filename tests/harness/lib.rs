@@ -1,6 +1,7 @@
 //! Runs the shipped programs against a local AWS, and reads AWS's side with boto3, which shares no code with them.
 
 pub mod policy;
+mod reader;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -12,6 +13,8 @@ use ecs_local::{Call, LocalAws, Options};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
+
+use crate::reader::Reader;
 
 /// The tools in the order of the pipe.
 pub const TOOLS: [&str; 7] = ["ecs-net", "ecs-sg", "ecs-iam", "ecs-ecr", "ecs-db", "ecs-alb", "ecs-svc"];
@@ -63,6 +66,8 @@ pub struct Cloud {
     aws: LocalAws,
     /// Tools and the actions that they used
     used: Mutex<BTreeSet<(String, String)>>,
+    /// Started when it is asked for the first time
+    reader: tokio::sync::Mutex<Option<Reader>>,
 }
 
 impl Cloud {
@@ -80,7 +85,7 @@ impl Cloud {
     /// When it does not start.
     pub async fn start_with(options: Options) -> Self {
         let aws = LocalAws::start(options).await.unwrap_or_else(|error| panic!("no local AWS: {error}"));
-        Self { aws, used: Mutex::default() }
+        Self { aws, used: Mutex::default(), reader: tokio::sync::Mutex::default() }
     }
 
     /// Returns the local AWS itself.
@@ -154,13 +159,13 @@ impl Cloud {
         children
     }
 
-    /// Runs one verb of the independent reader.
+    /// Runs a command line of the independent reader: a verb and its flags.
     ///
     /// # Panics
     /// When it cannot be started.
-    pub async fn reader(&self, verb: &str) -> Outcome {
-        let reader = root().join("tests/reader.py");
-        finish(self.command(python()).arg(reader).arg(verb).stdin(Stdio::null()), "").await
+    pub async fn reader(&self, line: &str) -> Outcome {
+        let mut reader = self.reader.lock().await;
+        reader.get_or_insert_with(|| Reader::start(self.command(python()))).run(line).await
     }
 
     /// Runs a few lines of Python with boto3, as another person would change something, and returns what they print.
@@ -179,6 +184,15 @@ impl Cloud {
     /// When it cannot be read.
     pub async fn inventory(&self) -> Value {
         self.reader("inventory").await.ok().json()
+    }
+
+    /// Checks that nothing carries a stack's tag any more; `flags` say which stack, of which region.
+    ///
+    /// # Panics
+    /// When something does: with its name.
+    pub async fn assert_nothing_left(&self, flags: &str) {
+        let left = self.reader(&format!("tagged {flags}")).await;
+        assert_eq!((left.code, left.stdout.as_str()), (0, ""), "left behind: {}{}", left.stdout, left.stderr);
     }
 
     /// Checks that what exists is what another inventory says.

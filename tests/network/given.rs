@@ -70,7 +70,7 @@ async fn a_network_in_the_file_is_checked_told_and_never_touched() {
     cloud.pipe(&BACKWARDS, "destroy", &format!("{TUTORIAL} --stack {}", file.path().display())).await.ok();
     assert_eq!(writes(&cloud), [""; 0]);
     assert_eq!(network(&cloud).await, closed);
-    assert_eq!(cloud.reader("tagged").await.code, 0);
+    cloud.assert_nothing_left("").await;
     assert_eq!(closed["vpcs"][0]["tags"], json!({"Name": "theirs", "owner": "them"}));
 }
 

@@ -58,8 +58,7 @@ async fn assert_settled(cloud: &Cloud, text: &str) {
 async fn assert_gone(cloud: &Cloud, text: &str) {
     let overlay = overlay(text);
     cloud.pipe(&BACKWARDS, "destroy", &format!("{TUTORIAL} --stack {}", overlay.path().display())).await.ok();
-    let left = cloud.reader("tagged").await;
-    assert_eq!(left.code, 0, "{text}: left behind: {}{}", left.stdout, left.stderr);
+    cloud.assert_nothing_left("").await;
 }
 
 /// Returns how many things of a kind there are.

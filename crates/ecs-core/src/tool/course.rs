@@ -294,13 +294,13 @@ impl<T: Tool> Course<'_, T> {
         let took = human(took);
         match self.mode {
             Mode::Apply if !counts.any() => {
-                self.console.say("done", &format!("nothing to change: {keep} resources as they should be, {took}"))
+                self.console.say("done", &format!("nothing to change: {}, {took}", kept(keep)))
             }
             Mode::Apply => {
                 self.console.say("done", &format!("done: {create} created, {change} changed, {keep} kept, {took}"))
             }
             Mode::Plan if !counts.any() => {
-                self.console.say("done", &format!("plan: nothing to change, {keep} resources as they should be"))
+                self.console.say("done", &format!("plan: nothing to change, {}", kept(keep)))
             }
             Mode::Plan => {
                 self.console.say("done", &format!("plan: {create} to create, {change} to change, {keep} to keep"))
@@ -330,6 +330,10 @@ impl<T: Tool> Course<'_, T> {
             say(&format!("not counted: {}", cost::NOT_COUNTED));
         }
     }
+}
+
+fn kept(count: usize) -> String {
+    if count == 1 { "1 resource as it should be".to_owned() } else { format!("{count} resources as they should be") }
 }
 
 /// Checks that a document is about the same stack, account and region as a stack file; takes over what the file leaves
