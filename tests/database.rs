@@ -1,9 +1,7 @@
 //! The database on a living stack: its own subnets and logs, another password, and one that somebody else made.
 
-use std::io::Write as _;
-
 use ecs_local::Weather;
-use ecs_pipe_tests::Cloud;
+use ecs_pipe_tests::{Cloud, item, overlay};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
@@ -12,30 +10,13 @@ const BACKWARDS: [&str; 3] = ["ecs-db", "ecs-sg", "ecs-net"];
 const TUTORIAL: &str = "--stack tests/stacks/tutorial.toml";
 const PASSWORD: &str = "/ecs/backend/DB_PASSWORD";
 
-/// Writes an overlay for the stack file.
-fn overlay(text: &str) -> NamedTempFile {
-    let mut file = NamedTempFile::with_suffix(".toml").expect("a file");
-    file.write_all(text.as_bytes()).expect("written");
-    file
-}
-
 /// Returns the arguments for the stack with an overlay.
 fn with(overlay: &NamedTempFile) -> String {
     format!("{TUTORIAL} --stack {}", overlay.path().display())
 }
 
-/// Returns the item of a list that has a member.
-fn item<'i>(list: &'i Value, member: &str, value: &str) -> &'i Value {
-    let items = list.as_array().unwrap_or_else(|| panic!("{member}: {list}"));
-    items.iter().find(|item| item[member] == value).unwrap_or(&Value::Null)
-}
-
 async fn assert_settled(cloud: &Cloud, arguments: &str) {
-    cloud.take_calls();
-    let again = cloud.pipe(&TOOLS, "", arguments).await.ok();
-    assert_eq!(cloud.take_writes(), [""; 0], "{}", again.stderr);
-    let plan = cloud.pipe(&TOOLS, "plan --exit-code", arguments).await;
-    assert_eq!((plan.code, cloud.take_writes()), (0, Vec::new()), "{}", plan.stderr);
+    cloud.assert_settled(&TOOLS, arguments, arguments).await;
 }
 
 #[tokio::test]
@@ -87,7 +68,7 @@ async fn a_database_has_subnets_of_its_own_sends_logs_and_gets_another_password(
     let read = format!(
         "print(boto3.client('ssm').get_parameter(Name='{PASSWORD}', WithDecryption=True)['Parameter']['Value'])"
     );
-    let first = cloud.boto(&read).await;
+    let first = cloud.by_hand(&read).await;
     let net = cloud.pipe(&TOOLS, "", &with(&more)).await.ok().stdout;
     // RDS refuses in the middle: the next run, whoever starts it, goes on with the same password.
     let storm = "[[fault]]\ncall = \"rds:ModifyDBInstance\"\ntimes = 1\ndo = \"expire\"\n";
@@ -107,7 +88,7 @@ async fn a_database_has_subnets_of_its_own_sends_logs_and_gets_another_password(
     let parameters = cloud.inventory().await["parameters"].clone();
     assert_eq!(item(&parameters, "Name", &format!("{PASSWORD}.next")), &Value::Null);
     assert_eq!(item(&parameters, "Name", PASSWORD)["Version"], 2);
-    let second = cloud.boto(&read).await;
+    let second = cloud.by_hand(&read).await;
     assert!(first != second && second.len() >= 16);
     for said in [&failed, &healed] {
         assert!(!said.stderr.contains(&second) && !said.stdout.contains(&second));
@@ -136,7 +117,7 @@ async fn a_database_has_subnets_of_its_own_sends_logs_and_gets_another_password(
     let by_hand = "secrets = boto3.client('secretsmanager')\n\
         id = secrets.list_secrets()['SecretList'][0]['ARN']\n\
         secrets.rotate_secret(SecretId=id, RotateImmediately=False, RotationRules={'ScheduleExpression': 'rate(4 hours)'})";
-    cloud.boto(by_hand).await;
+    cloud.by_hand(by_hand).await;
     cloud.take_calls();
     cloud.pipe(&TOOLS, "", &with(&managed(""))).await.ok();
     assert_eq!(cloud.take_writes(), [""; 0]);
@@ -168,7 +149,7 @@ async fn a_database_of_somebody_elses_is_told_of_and_left_alone() {
         rds.create_db_subnet_group(DBSubnetGroupName='theirs', DBSubnetGroupDescription='theirs', SubnetIds=ids)\n\
         rds.create_db_instance(DBInstanceIdentifier='theirs', DBInstanceClass='db.t3.micro', Engine='postgres',\n\
         AllocatedStorage=20, MasterUsername='root', MasterUserPassword='password1', DBSubnetGroupName='theirs', Port=5432)";
-    cloud.boto(theirs).await;
+    cloud.by_hand(theirs).await;
     let made = cloud.pipe(&TOOLS, "", &with(&file)).await.ok().json();
     assert!(made["db"]["host"].as_str().is_some_and(|host| host.starts_with("theirs.")), "{made:#}");
     assert_settled(&cloud, &with(&file)).await;

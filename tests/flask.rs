@@ -1,8 +1,6 @@
 //! A locked-down container and a DynamoDB table: made, protected, changed on a living stack, and taken away again.
 
-use std::io::Write as _;
-
-use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS, python};
+use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS, item, overlay, python};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
@@ -10,13 +8,6 @@ use tempfile::NamedTempFile;
 const OWN_KEY: &str = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-4000-8000-00000000dddb";
 const FLASK: &str = "--stack tests/stacks/flask-dynamodb.toml";
 const ARN: &str = "arn:aws:dynamodb:eu-west-1:123456789012:table/flask-orders";
-
-/// Writes an overlay for the stack file.
-fn overlay(text: &str) -> NamedTempFile {
-    let mut file = NamedTempFile::with_suffix(".toml").expect("a file");
-    file.write_all(text.as_bytes()).expect("written");
-    file
-}
 
 /// Returns the arguments for the stack with an overlay.
 fn with(overlay: &NamedTempFile) -> String {
@@ -28,25 +19,10 @@ async fn inventory(cloud: &Cloud) -> Value {
     cloud.reader("inventory --region eu-west-1").await.ok().json()
 }
 
-/// Checks that one more run writes nothing, and that a plan finds nothing to do.
-async fn assert_settled(cloud: &Cloud, tools: &[&str], arguments: &str, when: &str) {
-    cloud.take_calls();
-    let again = cloud.pipe(tools, "", arguments).await.ok();
-    assert_eq!(cloud.take_writes(), [""; 0], "{when}: {}", again.stderr);
-    let plan = cloud.pipe(tools, "plan --exit-code", arguments).await;
-    assert_eq!((plan.code, cloud.take_writes()), (0, Vec::new()), "{when}: {}", plan.stderr);
-}
-
 /// Destroys the whole stack, and checks that nothing of it is left.
 async fn assert_gone(cloud: &Cloud, arguments: &str) {
     cloud.pipe(&BACKWARDS, "destroy", arguments).await.ok();
     cloud.assert_nothing_left("--stack flask --region eu-west-1").await;
-}
-
-/// Returns the item of a list that has a member.
-fn item<'i>(list: &'i Value, member: &str, value: &str) -> &'i Value {
-    let items = list.as_array().unwrap_or_else(|| panic!("{member}: {list}"));
-    items.iter().find(|item| item[member] == value).unwrap_or(&Value::Null)
 }
 
 fn names(list: &Value) -> Vec<&str> {
@@ -66,7 +42,7 @@ async fn a_service_reaches_exactly_its_table_and_nothing_deletes_that_unasked() 
     let made = cloud.pipe(&TOOLS, "", FLASK).await.ok().json();
     assert_eq!(made["tables"], json!({"orders": {"name": "flask-orders", "arn": ARN}}));
     assert!(made["db"].is_null());
-    assert_settled(&cloud, &TOOLS, FLASK, "made").await;
+    cloud.assert_settled(&TOOLS, FLASK, "made").await;
 
     let is = inventory(&cloud).await;
     let table = item(&is["tables"], "TableName", "flask-orders");
@@ -169,7 +145,7 @@ async fn a_service_without_a_way_out_has_endpoints_and_its_tables_change_in_plac
 
     let made = cloud.pipe(&TOOLS, "", &with(&closed)).await.ok().json();
     assert_eq!(made["egress"]["nat_gateway_ids"], json!([]));
-    assert_settled(&cloud, &TOOLS, &with(&closed), "without a way out").await;
+    cloud.assert_settled(&TOOLS, &with(&closed), "without a way out").await;
     let is = inventory(&cloud).await;
     let mut services: Vec<String> = Vec::new();
     for endpoint in is["vpc_endpoints"].as_array().expect("endpoints") {
@@ -200,7 +176,7 @@ async fn a_service_without_a_way_out_has_endpoints_and_its_tables_change_in_plac
     let db = ["ecs-db"];
     let boto = async |lines: &str| {
         cloud
-            .boto(&format!(
+            .by_hand(&format!(
                 "dynamodb, ssm = [boto3.client(one, region_name='eu-west-1') for one in ('dynamodb', 'ssm')]\n{lines}"
             ))
             .await
@@ -213,7 +189,7 @@ async fn a_service_without_a_way_out_has_endpoints_and_its_tables_change_in_plac
     .await;
     let said = cloud.shell(&format!("ecs-db --no-input {}", with(&closed))).await.ok().stderr;
     assert!(said.contains(&format!("encryption: {theirs} -> aws_managed")), "{said}");
-    assert_settled(&cloud, &db, &with(&closed), "encrypted with its own key again").await;
+    cloud.assert_settled(&db, &with(&closed), "encrypted with its own key again").await;
 
     // What DynamoDB changes one after the other comes in one run, and a second table beside it.
     let grown = overlay(&format!(
@@ -229,7 +205,7 @@ async fn a_service_without_a_way_out_has_endpoints_and_its_tables_change_in_plac
          table_class = \"standard_infrequent_access\"",
     ));
     cloud.pipe(&db, "", &with(&grown)).await.ok();
-    assert_settled(&cloud, &db, &with(&grown), "grown").await;
+    cloud.assert_settled(&db, &with(&grown), "grown").await;
     let is = inventory(&cloud).await;
     let table = item(&is["tables"], "TableName", "flask-orders");
     assert_eq!(table["ProvisionedThroughput.ReadCapacityUnits"], 5);
@@ -266,7 +242,7 @@ async fn a_service_without_a_way_out_has_endpoints_and_its_tables_change_in_plac
     }
     let said = cloud.shell(&format!("ecs-db --no-input --prune {}", with(&closed))).await.ok().stderr;
     assert!(said.contains("parameter /flask/DB_PASSWORD is not in the stack file: it may hold the password"), "{said}");
-    assert_settled(&cloud, &db, &with(&closed), "pruned").await;
+    cloud.assert_settled(&db, &with(&closed), "pruned").await;
     let is = inventory(&cloud).await;
     let parameter = |name: &str| item(&is["parameters"], "Name", name) != &Value::Null;
     assert_eq!(
@@ -322,7 +298,7 @@ async fn a_table_of_somebody_elses_is_left_alone_until_it_is_taken_over() {
     assert!(refused.code == 1 && refused.stderr.contains("does not belong to this stack"), "{}", refused.stderr);
     assert_eq!(cloud.take_writes(), [""; 0]);
     cloud.shell(&format!("ecs-db --no-input --adopt {FLASK}")).await.ok();
-    assert_settled(&cloud, &["ecs-db"], FLASK, "adopted").await;
+    cloud.assert_settled(&["ecs-db"], FLASK, "adopted").await;
     let is = inventory(&cloud).await;
     assert_eq!(item(&is["tables"], "TableName", "flask-orders")["tags"]["ecs-pipe:stack"], "flask");
 }

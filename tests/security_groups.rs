@@ -1,10 +1,7 @@
 //! What the stack file says of the security groups: ports, the way out, rules of its own, and groups that others made.
 
-use std::io::Write as _;
-
-use ecs_pipe_tests::{Cloud, Outcome};
+use ecs_pipe_tests::{Cloud, Outcome, overlay};
 use serde_json::Value;
-use tempfile::NamedTempFile;
 
 const TOOLS: [&str; 2] = ["ecs-net", "ecs-sg"];
 const BACKWARDS: [&str; 2] = ["ecs-sg", "ecs-net"];
@@ -12,12 +9,6 @@ const TUTORIAL: &str = "--stack tests/stacks/tutorial.toml";
 
 /// What the load balancer of a locked-down stack may do.
 const TARGETS: &str = "[sg]\nalb_ports = [80]\nalb_egress = \"targets\"\n";
-
-fn overlay(text: &str) -> NamedTempFile {
-    let mut file = NamedTempFile::with_suffix(".toml").expect("a file");
-    file.write_all(text.as_bytes()).expect("written");
-    file
-}
 
 async fn pipe(cloud: &Cloud, verb: &str, text: &str) -> Outcome {
     let file = overlay(text);
@@ -32,11 +23,8 @@ async fn prune(cloud: &Cloud, text: &str) -> Outcome {
 }
 
 async fn assert_settled(cloud: &Cloud, text: &str) {
-    cloud.take_calls();
-    let again = pipe(cloud, "", text).await.ok();
-    assert_eq!(cloud.take_writes(), [""; 0], "{text}: {}", again.stderr);
-    let plan = pipe(cloud, "plan --exit-code", text).await;
-    assert_eq!((plan.code, cloud.take_writes()), (0, Vec::new()), "{text}: {}", plan.stderr);
+    let file = overlay(text);
+    cloud.assert_settled(&TOOLS, &format!("{TUTORIAL} --stack {}", file.path().display()), text).await;
 }
 
 async fn assert_gone(cloud: &Cloud, text: &str) {
@@ -134,7 +122,7 @@ rule = {rule}
 if rule: ec2.authorize_security_group_ingress(GroupId=id, IpPermissions=[rule])
 print(id)"
     );
-    cloud.boto(&lines).await
+    cloud.by_hand(&lines).await
 }
 
 /// Gives a group rules for another one in both directions, or takes them away: `authorize`, `revoke`.
@@ -146,7 +134,7 @@ rule = {{'IpProtocol': 'tcp', 'FromPort': 443, 'ToPort': 443, 'UserIdGroupPairs'
 ec2.{verb}_security_group_ingress(GroupId=id('{group}'), IpPermissions=[rule])
 ec2.{verb}_security_group_egress(GroupId=id('{group}'), IpPermissions=[rule])"
     );
-    cloud.boto(&lines).await;
+    cloud.by_hand(&lines).await;
 }
 
 #[tokio::test]

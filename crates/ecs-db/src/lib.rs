@@ -12,6 +12,7 @@ mod password;
 mod password_rotation;
 mod rds;
 mod rotation;
+mod sight;
 mod status;
 mod subnet_group;
 mod table;
@@ -38,9 +39,10 @@ use zeroize::Zeroizing;
 
 use crate::difference::Wanted;
 use crate::engine_version::EngineVersion;
-use crate::instance::{Instance, Sight};
+use crate::instance::Instance;
 use crate::parameter_group::ParameterGroup;
 use crate::password::Secret;
+use crate::sight::Sight;
 use crate::subnet_group::SubnetGroup;
 
 /// Name of the layer in the identity tags.
@@ -420,7 +422,7 @@ mod tests {
     use super::*;
 
     /// The sources of every call that the layer makes; each names its call as `service:Operation`, which is its action.
-    const SOURCES: [&str; 17] = [
+    const SOURCES: [&str; 18] = [
         include_str!("parameter_group.rs"),
         include_str!("existing.rs"),
         include_str!("rotation.rs"),
@@ -433,6 +435,7 @@ mod tests {
         include_str!("password.rs"),
         include_str!("password_rotation.rs"),
         include_str!("rds.rs"),
+        include_str!("sight.rs"),
         include_str!("subnet_group.rs"),
         include_str!("../../ecs-aws/src/former_parameters.rs"),
         include_str!("../../ecs-aws/src/in_use.rs"),
