@@ -1,9 +1,7 @@
 //! The database on a living stack: its own subnets and logs, another password, and one that somebody else made.
 
-use std::io::Write as _;
-
 use ecs_local::Weather;
-use ecs_pipe_tests::{Cloud, python};
+use ecs_pipe_tests::{Cloud, item, overlay};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
@@ -12,37 +10,13 @@ const BACKWARDS: [&str; 3] = ["ecs-db", "ecs-sg", "ecs-net"];
 const TUTORIAL: &str = "--stack tests/stacks/tutorial.toml";
 const PASSWORD: &str = "/ecs/backend/DB_PASSWORD";
 
-/// Writes an overlay for the stack file.
-fn overlay(text: &str) -> NamedTempFile {
-    let mut file = NamedTempFile::with_suffix(".toml").expect("a file");
-    file.write_all(text.as_bytes()).expect("written");
-    file
-}
-
 /// Returns the arguments for the stack with an overlay.
 fn with(overlay: &NamedTempFile) -> String {
     format!("{TUTORIAL} --stack {}", overlay.path().display())
 }
 
-/// Runs a few lines of Python with boto3.
-async fn boto(cloud: &Cloud, lines: &str) -> String {
-    let outcome = cloud.run(&python().display().to_string(), &["-c", &format!("import boto3\n{lines}")], "").await.ok();
-    cloud.take_calls();
-    outcome.stdout.trim().to_owned()
-}
-
-/// Returns the item of a list that has a member.
-fn item<'i>(list: &'i Value, member: &str, value: &str) -> &'i Value {
-    let items = list.as_array().unwrap_or_else(|| panic!("{member}: {list}"));
-    items.iter().find(|item| item[member] == value).unwrap_or(&Value::Null)
-}
-
 async fn assert_settled(cloud: &Cloud, arguments: &str) {
-    cloud.take_calls();
-    let again = cloud.pipe(&TOOLS, "", arguments).await.ok();
-    assert_eq!(cloud.take_writes(), [""; 0], "{}", again.stderr);
-    let plan = cloud.pipe(&TOOLS, "plan --exit-code", arguments).await;
-    assert_eq!((plan.code, cloud.take_writes()), (0, Vec::new()), "{}", plan.stderr);
+    cloud.assert_settled(&TOOLS, arguments, arguments).await;
 }
 
 #[tokio::test]
@@ -94,7 +68,7 @@ async fn a_database_has_subnets_of_its_own_sends_logs_and_gets_another_password(
     let read = format!(
         "print(boto3.client('ssm').get_parameter(Name='{PASSWORD}', WithDecryption=True)['Parameter']['Value'])"
     );
-    let first = boto(&cloud, &read).await;
+    let first = cloud.by_hand(&read).await;
     let net = cloud.pipe(&TOOLS, "", &with(&more)).await.ok().stdout;
     // RDS refuses in the middle: the next run, whoever starts it, goes on with the same password.
     let storm = "[[fault]]\ncall = \"rds:ModifyDBInstance\"\ntimes = 1\ndo = \"expire\"\n";
@@ -105,20 +79,56 @@ async fn a_database_has_subnets_of_its_own_sends_logs_and_gets_another_password(
     let parameters = cloud.inventory().await["parameters"].clone();
     assert_ne!(item(&parameters, "Name", &format!("{PASSWORD}.next")), &Value::Null);
     assert_eq!(item(&parameters, "Name", PASSWORD)["Version"], 1);
+    // A plan says so, and does not take the password beside for something of before.
+    let plan = cloud.run("ecs-db", &["plan", "--exit-code"], &net).await;
+    assert!(plan.code == 3 && plan.stderr.contains("a rotation that was begun is to be finished"), "{}", plan.stderr);
+    assert!(!plan.stderr.contains("is no longer needed"), "{}", plan.stderr);
     let healed = cloud.run("ecs-db", &[], &net).await.ok();
     assert!(healed.stderr.contains("master password; tasks that run keep the old one"), "{}", healed.stderr);
     let parameters = cloud.inventory().await["parameters"].clone();
     assert_eq!(item(&parameters, "Name", &format!("{PASSWORD}.next")), &Value::Null);
     assert_eq!(item(&parameters, "Name", PASSWORD)["Version"], 2);
-    let second = boto(&cloud, &read).await;
+    let second = cloud.by_hand(&read).await;
     assert!(first != second && second.len() >= 16);
     for said in [&failed, &healed] {
         assert!(!said.stderr.contains(&second) && !said.stdout.contains(&second));
     }
+    let plan = cloud.run("ecs-db", &["plan", "--exit-code", "--rotate-password"], &net).await;
+    assert!(
+        plan.code == 3 && plan.stderr.contains("~ change DB instance ecs-postgres-db: master password"),
+        "{}",
+        plan.stderr
+    );
     cloud.run("ecs-db", &["--rotate-password"], &net).await.ok();
     assert_eq!(item(&cloud.inventory().await["parameters"], "Name", PASSWORD)["Version"], 3);
     assert_settled(&cloud, &with(&more)).await;
-    cloud.pipe(&BACKWARDS, "destroy", &with(&more)).await.ok();
+
+    // RDS keeps the password, and changes it as often as the file says; without a word of it nobody looks.
+    let managed = |days: &str| {
+        overlay(&format!(
+            "[net]\ndatabase_subnets = true\n[db]\nlog_exports = [\"postgresql\", \"upgrade\"]\n\
+             password = \"secrets_manager\"\n{days}[parameters]\n\"{PASSWORD}\" = {{ remove = true }}\n\
+             [services.backend.secrets]\nDB_PASSWORD = \"${{db.secret_arn}}:password::\"\n"
+        ))
+    };
+    let monthly = managed("password_rotation_days = 30\n");
+    let made = cloud.pipe(&TOOLS, "", &with(&monthly)).await.ok().stdout;
+    assert_eq!(cloud.inventory().await["secrets"][0]["RotationRules"], json!({"AutomaticallyAfterDays": 30}));
+    let by_hand = "secrets = boto3.client('secretsmanager')\n\
+        id = secrets.list_secrets()['SecretList'][0]['ARN']\n\
+        secrets.rotate_secret(SecretId=id, RotateImmediately=False, RotationRules={'ScheduleExpression': 'rate(4 hours)'})";
+    cloud.by_hand(by_hand).await;
+    cloud.take_calls();
+    cloud.pipe(&TOOLS, "", &with(&managed(""))).await.ok();
+    assert_eq!(cloud.take_writes(), [""; 0]);
+    let plan = cloud.run("ecs-db", &["plan", "--exit-code"], &made).await;
+    let change = "password rotation of DB instance ecs-postgres-db: every: rate(4 hours) -> 30 days";
+    assert!(plan.code == 3 && plan.stderr.contains(change), "{}", plan.stderr);
+    for writes in [vec!["secretsmanager:RotateSecret"], Vec::new()] {
+        cloud.run("ecs-db", &[], &made).await.ok();
+        assert_eq!(cloud.take_writes(), writes);
+    }
+    cloud.pipe(&BACKWARDS, "destroy", &with(&monthly)).await.ok();
     let left = cloud.reader("tagged").await;
     assert_eq!(left.code, 0, "left behind: {}", left.stdout);
 }
@@ -139,7 +149,7 @@ async fn a_database_of_somebody_elses_is_told_of_and_left_alone() {
         rds.create_db_subnet_group(DBSubnetGroupName='theirs', DBSubnetGroupDescription='theirs', SubnetIds=ids)\n\
         rds.create_db_instance(DBInstanceIdentifier='theirs', DBInstanceClass='db.t3.micro', Engine='postgres',\n\
         AllocatedStorage=20, MasterUsername='root', MasterUserPassword='password1', DBSubnetGroupName='theirs', Port=5432)";
-    boto(&cloud, theirs).await;
+    cloud.by_hand(theirs).await;
     let made = cloud.pipe(&TOOLS, "", &with(&file)).await.ok().json();
     assert!(made["db"]["host"].as_str().is_some_and(|host| host.starts_with("theirs.")), "{made:#}");
     assert_settled(&cloud, &with(&file)).await;

@@ -1,9 +1,7 @@
 //! What people and bad luck do to a deployed stack, and how running again heals it: the same stack, and then nothing to do.
 
-use std::io::Write as _;
-
 use ecs_local::Weather;
-use ecs_pipe_tests::{BACKWARDS, Cloud, Outcome, TOOLS, difference, python, root};
+use ecs_pipe_tests::{BACKWARDS, Cloud, Outcome, TOOLS, difference, overlay, python, root};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
@@ -56,13 +54,6 @@ async fn assert_settled(cloud: &Cloud, arguments: &str, when: &str) {
     cloud.take_calls();
     let again = cloud.pipe(&TOOLS, "", arguments).await.ok();
     assert_eq!(cloud.take_writes(), [""; 0], "{when}: {}", again.stderr);
-}
-
-/// Writes an overlay for the stack file.
-fn overlay(text: &str) -> NamedTempFile {
-    let mut file = NamedTempFile::with_suffix(".toml").expect("a file");
-    file.write_all(text.as_bytes()).expect("written");
-    file
 }
 
 /// Returns the arguments for the tutorial stack with an overlay.

@@ -1,20 +1,13 @@
 //! A locked-down container and a DynamoDB table: made, protected, changed on a living stack, and taken away again.
 
-use std::io::Write as _;
-
-use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS, python};
+use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS, item, overlay, python};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
+/// The ARN of the account's own key for DynamoDB, which ecs-local has.
+const OWN_KEY: &str = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-4000-8000-00000000dddb";
 const FLASK: &str = "--stack tests/stacks/flask-dynamodb.toml";
 const ARN: &str = "arn:aws:dynamodb:eu-west-1:123456789012:table/flask-orders";
-
-/// Writes an overlay for the stack file.
-fn overlay(text: &str) -> NamedTempFile {
-    let mut file = NamedTempFile::with_suffix(".toml").expect("a file");
-    file.write_all(text.as_bytes()).expect("written");
-    file
-}
 
 /// Returns the arguments for the stack with an overlay.
 fn with(overlay: &NamedTempFile) -> String {
@@ -26,25 +19,10 @@ async fn inventory(cloud: &Cloud) -> Value {
     cloud.reader("inventory --region eu-west-1").await.ok().json()
 }
 
-/// Checks that one more run writes nothing, and that a plan finds nothing to do.
-async fn assert_settled(cloud: &Cloud, tools: &[&str], arguments: &str, when: &str) {
-    cloud.take_calls();
-    let again = cloud.pipe(tools, "", arguments).await.ok();
-    assert_eq!(cloud.take_writes(), [""; 0], "{when}: {}", again.stderr);
-    let plan = cloud.pipe(tools, "plan --exit-code", arguments).await;
-    assert_eq!((plan.code, cloud.take_writes()), (0, Vec::new()), "{when}: {}", plan.stderr);
-}
-
 /// Destroys the whole stack, and checks that nothing of it is left.
 async fn assert_gone(cloud: &Cloud, arguments: &str) {
     cloud.pipe(&BACKWARDS, "destroy", arguments).await.ok();
     cloud.assert_nothing_left("--stack flask --region eu-west-1").await;
-}
-
-/// Returns the item of a list that has a member.
-fn item<'i>(list: &'i Value, member: &str, value: &str) -> &'i Value {
-    let items = list.as_array().unwrap_or_else(|| panic!("{member}: {list}"));
-    items.iter().find(|item| item[member] == value).unwrap_or(&Value::Null)
 }
 
 fn names(list: &Value) -> Vec<&str> {
@@ -64,7 +42,7 @@ async fn a_service_reaches_exactly_its_table_and_nothing_deletes_that_unasked() 
     let made = cloud.pipe(&TOOLS, "", FLASK).await.ok().json();
     assert_eq!(made["tables"], json!({"orders": {"name": "flask-orders", "arn": ARN}}));
     assert!(made["db"].is_null());
-    assert_settled(&cloud, &TOOLS, FLASK, "made").await;
+    cloud.assert_settled(&TOOLS, FLASK, "made").await;
 
     let is = inventory(&cloud).await;
     let table = item(&is["tables"], "TableName", "flask-orders");
@@ -87,7 +65,12 @@ async fn a_service_reaches_exactly_its_table_and_nothing_deletes_that_unasked() 
     assert_eq!((&table["SSEDescription.SSEType"], &table["SSEDescription.Status"]), (&json!("KMS"), &json!("ENABLED")));
     assert_eq!(table["DeletionProtectionEnabled"], true);
     assert_eq!((&table["recovery"], &table["ttl"]), (&json!("ENABLED"), &json!("DISABLED")));
-    assert_eq!(table["tags"], json!({"Name": "flask-orders", "ecs-pipe:layer": "db", "ecs-pipe:stack": "flask"}));
+    assert_eq!(
+        table["tags"],
+        json!({
+            "Name": "flask-orders", "ecs-pipe:layer": "db", "ecs-pipe:stack": "flask", "ecs-pipe:aws-managed-key": OWN_KEY
+        })
+    );
 
     // The way to the table: a route of the private subnets' tables, and never the internet.
     let endpoint = item(&is["vpc_endpoints"], "ServiceName", "com.amazonaws.eu-west-1.dynamodb");
@@ -144,6 +127,7 @@ deletion_protection = false
 
 [parameters]
 "/flask/TABLE_ARN" = "${table.orders.arn}"
+"/flask/TABLE_NAME" = "${table.orders.name}"
 
 [services.flask.secrets]
 TABLE_ARN = "/flask/TABLE_ARN"
@@ -161,7 +145,7 @@ async fn a_service_without_a_way_out_has_endpoints_and_its_tables_change_in_plac
 
     let made = cloud.pipe(&TOOLS, "", &with(&closed)).await.ok().json();
     assert_eq!(made["egress"]["nat_gateway_ids"], json!([]));
-    assert_settled(&cloud, &TOOLS, &with(&closed), "without a way out").await;
+    cloud.assert_settled(&TOOLS, &with(&closed), "without a way out").await;
     let is = inventory(&cloud).await;
     let mut services: Vec<String> = Vec::new();
     for endpoint in is["vpc_endpoints"].as_array().expect("endpoints") {
@@ -188,8 +172,26 @@ async fn a_service_without_a_way_out_has_endpoints_and_its_tables_change_in_plac
     let parameter = item(&is["parameters"], "Name", "/flask/TABLE_ARN");
     assert_eq!((&parameter["value"], &parameter["tags"]["ecs-pipe:layer"]), (&json!(ARN), &json!("db")));
 
-    // What DynamoDB changes one after the other comes in one run, and a second table beside it.
+    // Another key is seen, although DynamoDB shows the account's own like any other.
     let db = ["ecs-db"];
+    let boto = async |lines: &str| {
+        cloud
+            .by_hand(&format!(
+                "dynamodb, ssm = [boto3.client(one, region_name='eu-west-1') for one in ('dynamodb', 'ssm')]\n{lines}"
+            ))
+            .await
+    };
+    let theirs = "arn:aws:kms:eu-west-1:123456789012:key/theirs";
+    boto(&format!(
+        "dynamodb.update_table(TableName='flask-orders', \
+         SSESpecification={{'Enabled': True, 'SSEType': 'KMS', 'KMSMasterKeyId': '{theirs}'}})"
+    ))
+    .await;
+    let said = cloud.shell(&format!("ecs-db --no-input {}", with(&closed))).await.ok().stderr;
+    assert!(said.contains(&format!("encryption: {theirs} -> aws_managed")), "{said}");
+    cloud.assert_settled(&db, &with(&closed), "encrypted with its own key again").await;
+
+    // What DynamoDB changes one after the other comes in one run, and a second table beside it.
     let grown = overlay(&format!(
         "{CLOSED}\n[tables.orders.indexes]\n\
          by-day = {{ partition_key = {{ name = \"day\", type = \"S\" }}, projection = [\"total\"] }}\n\
@@ -203,7 +205,7 @@ async fn a_service_without_a_way_out_has_endpoints_and_its_tables_change_in_plac
          table_class = \"standard_infrequent_access\"",
     ));
     cloud.pipe(&db, "", &with(&grown)).await.ok();
-    assert_settled(&cloud, &db, &with(&grown), "grown").await;
+    cloud.assert_settled(&db, &with(&grown), "grown").await;
     let is = inventory(&cloud).await;
     let table = item(&is["tables"], "TableName", "flask-orders");
     assert_eq!(table["ProvisionedThroughput.ReadCapacityUnits"], 5);
@@ -214,18 +216,40 @@ async fn a_service_without_a_way_out_has_endpoints_and_its_tables_change_in_plac
     assert_eq!(index("by-day")["Projection"], json!({"ProjectionType": "INCLUDE", "NonKeyAttributes": ["total"]}));
     assert_eq!(index("by-state")["ProvisionedThroughput.WriteCapacityUnits"], 4);
     assert_ne!(item(&is["tables"], "TableName", "flask-sessions"), &Value::Null);
+    // DynamoDB refuses capacity that is as it is: the indexes' is left out where the table's alone differs.
+    boto(
+        "dynamodb.update_table(TableName='flask-orders', \
+          ProvisionedThroughput={'ReadCapacityUnits': 1, 'WriteCapacityUnits': 4})",
+    )
+    .await;
+    let said = cloud.shell(&format!("ecs-db --no-input {}", with(&grown))).await.ok().stderr;
+    assert!(said.contains("billing: 1 read, 4 write -> 5 read, 4 write"), "{said}");
 
     // What cannot change is refused; what the file no longer has is shown, and gone only with --prune, with a backup.
     let other = overlay(&grown_text.replace("name = \"id\"", "name = \"token\""));
     let refused = cloud.shell(&format!("ecs-db --no-input {}", with(&other))).await;
     assert!(refused.code == 1 && refused.stderr.contains("key: id (S) -> token (S)"), "{}", refused.stderr);
+    // So does a parameter; but what may be the password of a database stays, and is named.
+    boto(
+        "ssm.put_parameter(Name='/flask/DB_PASSWORD', Value='hunter2', Type='SecureString', Tags=[\
+         {'Key': 'ecs-pipe:stack', 'Value': 'flask'}, {'Key': 'ecs-pipe:layer', 'Value': 'db'}])",
+    )
+    .await;
+    let closed = overlay(&CLOSED.replace("\"/flask/TABLE_NAME\" = \"${table.orders.name}\"\n", ""));
     let said = cloud.shell(&format!("ecs-db --no-input {}", with(&closed))).await.ok().stderr;
     for former in ["global secondary index by-day", "global secondary index by-state", "table flask-sessions"] {
         assert!(said.contains(&format!("{former} is no longer needed: left alone")), "{former}: {said}");
     }
-    cloud.shell(&format!("ecs-db --no-input --prune {}", with(&closed))).await.ok();
-    assert_settled(&cloud, &db, &with(&closed), "pruned").await;
+    let said = cloud.shell(&format!("ecs-db --no-input --prune {}", with(&closed))).await.ok().stderr;
+    assert!(said.contains("parameter /flask/DB_PASSWORD is not in the stack file: it may hold the password"), "{said}");
+    cloud.assert_settled(&db, &with(&closed), "pruned").await;
     let is = inventory(&cloud).await;
+    let parameter = |name: &str| item(&is["parameters"], "Name", name) != &Value::Null;
+    assert_eq!(
+        ["TABLE_ARN", "TABLE_NAME", "DB_PASSWORD"].map(|name| parameter(&format!("/flask/{name}"))),
+        [true, false, true]
+    );
+    boto("ssm.delete_parameter(Name='/flask/DB_PASSWORD')").await;
     let table = item(&is["tables"], "TableName", "flask-orders");
     assert_eq!((&table["GlobalSecondaryIndexes"], &table["ttl"]), (&json!([]), &json!("DISABLED")));
     assert_eq!(item(&is["tables"], "TableName", "flask-sessions"), &Value::Null);
@@ -274,7 +298,7 @@ async fn a_table_of_somebody_elses_is_left_alone_until_it_is_taken_over() {
     assert!(refused.code == 1 && refused.stderr.contains("does not belong to this stack"), "{}", refused.stderr);
     assert_eq!(cloud.take_writes(), [""; 0]);
     cloud.shell(&format!("ecs-db --no-input --adopt {FLASK}")).await.ok();
-    assert_settled(&cloud, &["ecs-db"], FLASK, "adopted").await;
+    cloud.assert_settled(&["ecs-db"], FLASK, "adopted").await;
     let is = inventory(&cloud).await;
     assert_eq!(item(&is["tables"], "TableName", "flask-orders")["tags"]["ecs-pipe:stack"], "flask");
 }

@@ -1,11 +1,8 @@
 //! HTTPS and DNS: a certificate that is asked for, proven by records, and the stack's own name.
 
-use std::io::Write as _;
-
 use ecs_local::{Options, Weather};
-use ecs_pipe_tests::{Cloud, Outcome, python, root};
+use ecs_pipe_tests::{Cloud, Outcome, overlay, python, root};
 use serde_json::{Value, json};
-use tempfile::NamedTempFile;
 
 const TOOLS: [&str; 3] = ["ecs-net", "ecs-sg", "ecs-alb"];
 const BACKWARDS: [&str; 3] = ["ecs-alb", "ecs-sg", "ecs-net"];
@@ -13,12 +10,6 @@ const TUTORIAL: &str = "--stack tests/stacks/tutorial.toml";
 
 /// A stack with a name of its own.
 const NAMED: &str = "[alb]\ndomain = \"app.example.com\"\n[alb.certificate]\ndomain = \"app.example.com\"\n";
-
-fn overlay(text: &str) -> NamedTempFile {
-    let mut file = NamedTempFile::with_suffix(".toml").expect("a file");
-    file.write_all(text.as_bytes()).expect("written");
-    file
-}
 
 async fn pipe(cloud: &Cloud, verb: &str, text: &str) -> Outcome {
     let file = overlay(text);

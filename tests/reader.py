@@ -1603,7 +1603,7 @@ def inventory_parameters(account: Account) -> Json:
         ],
         "secrets": [
             # Secrets Manager's own secrets for RDS are called after an id: rds!db-….
-            {"name": item["Name"].split("!")[0], "tags": tag_map(item.get("Tags"))}
+            {"name": item["Name"].split("!")[0], "tags": tag_map(item.get("Tags"))} | picked(item, "RotationRules")
             for item in account.secrets
         ],
     }

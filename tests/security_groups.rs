@@ -1,10 +1,7 @@
 //! What the stack file says of the security groups: ports, the way out, rules of its own, and groups that others made.
 
-use std::io::Write as _;
-
-use ecs_pipe_tests::{Cloud, Outcome};
+use ecs_pipe_tests::{Cloud, Outcome, overlay};
 use serde_json::Value;
-use tempfile::NamedTempFile;
 
 const TOOLS: [&str; 2] = ["ecs-net", "ecs-sg"];
 const BACKWARDS: [&str; 2] = ["ecs-sg", "ecs-net"];
@@ -12,12 +9,6 @@ const TUTORIAL: &str = "--stack tests/stacks/tutorial.toml";
 
 /// What the load balancer of a locked-down stack may do.
 const TARGETS: &str = "[sg]\nalb_ports = [80]\nalb_egress = \"targets\"\n";
-
-fn overlay(text: &str) -> NamedTempFile {
-    let mut file = NamedTempFile::with_suffix(".toml").expect("a file");
-    file.write_all(text.as_bytes()).expect("written");
-    file
-}
 
 async fn pipe(cloud: &Cloud, verb: &str, text: &str) -> Outcome {
     let file = overlay(text);
@@ -32,11 +23,8 @@ async fn prune(cloud: &Cloud, text: &str) -> Outcome {
 }
 
 async fn assert_settled(cloud: &Cloud, text: &str) {
-    cloud.take_calls();
-    let again = pipe(cloud, "", text).await.ok();
-    assert_eq!(cloud.take_writes(), [""; 0], "{text}: {}", again.stderr);
-    let plan = pipe(cloud, "plan --exit-code", text).await;
-    assert_eq!((plan.code, cloud.take_writes()), (0, Vec::new()), "{text}: {}", plan.stderr);
+    let file = overlay(text);
+    cloud.assert_settled(&TOOLS, &format!("{TUTORIAL} --stack {}", file.path().display()), text).await;
 }
 
 async fn assert_gone(cloud: &Cloud, text: &str) {
@@ -124,22 +112,29 @@ ports = 3001
 peer = "0.0.0.0/0"
 "#;
 
-/// Makes a group in the VPC, without or with rules for traffic in, and prints its id.
-fn group(name: &str, rule: &str) -> String {
-    format!(
-        "python3 -c \"import boto3
-ec2 = boto3.client('ec2')
+/// Makes a group in the VPC, without or with rules for traffic in, and returns its id.
+async fn make(cloud: &Cloud, name: &str, rule: &str) -> String {
+    let lines = format!(
+        "ec2 = boto3.client('ec2')
 vpc = ec2.describe_vpcs(Filters=[{{'Name': 'tag:ecs-pipe:stack', 'Values': ['ecs-production']}}])['Vpcs'][0]['VpcId']
 id = ec2.create_security_group(GroupName='{name}', Description='{name}', VpcId=vpc)['GroupId']
 rule = {rule}
 if rule: ec2.authorize_security_group_ingress(GroupId=id, IpPermissions=[rule])
-print(id)\""
-    )
+print(id)"
+    );
+    cloud.by_hand(&lines).await
 }
 
-async fn make(cloud: &Cloud, name: &str, rule: &str) -> String {
-    let python = ecs_pipe_tests::python().display().to_string();
-    cloud.shell(&group(name, rule).replacen("python3", &python, 1)).await.ok().stdout.trim().to_owned()
+/// Gives a group rules for another one in both directions, or takes them away: `authorize`, `revoke`.
+async fn refer(cloud: &Cloud, verb: &str, group: &str, to: &str) {
+    let lines = format!(
+        "ec2 = boto3.client('ec2')
+id = lambda name: ec2.describe_security_groups(Filters=[{{'Name': 'group-name', 'Values': [name]}}])['SecurityGroups'][0]['GroupId']
+rule = {{'IpProtocol': 'tcp', 'FromPort': 443, 'ToPort': 443, 'UserIdGroupPairs': [{{'GroupId': id('{to}')}}]}}
+ec2.{verb}_security_group_ingress(GroupId=id('{group}'), IpPermissions=[rule])
+ec2.{verb}_security_group_egress(GroupId=id('{group}'), IpPermissions=[rule])"
+    );
+    cloud.by_hand(&lines).await;
 }
 
 #[tokio::test]
@@ -164,9 +159,20 @@ async fn rules_of_the_file_take_every_kind_of_peer_and_a_cycle_of_groups_goes() 
     assert_eq!(rules(&cloud.inventory().await, "RDS-SG", "out"), ["tcp 443-443 ECS-SG (calls back)"]);
     // The network stays: somebody else's group is in it.
     let file = overlay(RULES);
-    let stack = format!("{TUTORIAL} --stack {}", file.path().display());
-    cloud.pipe(&["ecs-sg"], "destroy", &format!("{stack} --timeout 60s --no-input")).await.ok();
-    let writes = cloud.take_writes();
+    let destroy = format!("{TUTORIAL} --stack {} --timeout 60s --no-input", file.path().display());
+    // Rules of somebody else's group never go by themselves: nothing waits for them.
+    refer(&cloud, "authorize", "bastion", "ECS-SG").await;
+    let kept = cloud.pipe(&["ecs-sg"], "destroy", &destroy).await;
+    assert_eq!(kept.code, 1, "{}", kept.stderr);
+    for direction in ["ingress rule `tcp 443 from sg-", "egress rule `tcp 443 to sg-"] {
+        assert!(kept.stderr.contains(direction), "{direction}: {}", kept.stderr);
+    }
+    assert!(kept.stderr.contains("of security group bastion (sg-"), "{}", kept.stderr);
+    assert!(kept.stderr.contains("revoke those rules"), "{}", kept.stderr);
+    let mut writes = cloud.take_writes();
+    refer(&cloud, "revoke", "bastion", "ECS-SG").await;
+    cloud.pipe(&["ecs-sg"], "destroy", &destroy).await.ok();
+    writes.extend(cloud.take_writes());
     let place =
         |call: &str| writes.iter().position(|write| write == call).unwrap_or_else(|| panic!("{call}: {writes:?}"));
     assert!(place("ec2:RevokeSecurityGroupEgress") < place("ec2:DeleteSecurityGroup"), "{writes:?}");
@@ -202,6 +208,12 @@ async fn groups_that_others_made_are_used_as_they_are_and_never_changed() {
     let renamed = format!("{text}db_name = \"another\"\n");
     let left = pipe(&cloud, "", &renamed).await.ok();
     assert!(left.stderr.contains("security group RDS-SG"), "{}", left.stderr);
+    // Not while somebody else's rules refer to it.
+    refer(&cloud, "authorize", "their-tasks", "RDS-SG").await;
+    let left = prune(&cloud, &renamed).await.ok();
+    assert!(left.stderr.contains("is no longer needed, and rules of others refer to it"), "{}", left.stderr);
+    assert!(left.stderr.contains(&format!("of security group their-tasks ({tasks}): left alone")), "{}", left.stderr);
+    refer(&cloud, "revoke", "their-tasks", "RDS-SG").await;
     prune(&cloud, &renamed).await.ok();
     let names: Vec<String> = cloud.inventory().await["security_groups"]
         .as_array()

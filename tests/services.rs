@@ -1,8 +1,6 @@
 //! What the stack file says of containers, tasks and roles: made, changed on a living stack, and taken away again.
 
-use std::io::Write as _;
-
-use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS, python, root};
+use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS, item, overlay, python, root};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
@@ -14,13 +12,6 @@ async fn shift(cloud: &Cloud, verb: &str) {
     let arguments: Vec<&str> = std::iter::once(script.as_str()).chain(verb.split_whitespace()).collect();
     cloud.run(&python().display().to_string(), &arguments, "").await.ok();
     cloud.take_calls();
-}
-
-/// Writes an overlay for the stack file.
-fn overlay(text: &str) -> NamedTempFile {
-    let mut file = NamedTempFile::with_suffix(".toml").expect("a file");
-    file.write_all(text.as_bytes()).expect("written");
-    file
 }
 
 /// Returns the arguments for the stack with an overlay.
@@ -43,12 +34,6 @@ async fn apply(cloud: &Cloud, arguments: &str, when: &str) -> Value {
 async fn assert_gone(cloud: &Cloud, arguments: &str) {
     cloud.pipe(&BACKWARDS, "destroy", arguments).await.ok();
     cloud.assert_nothing_left("--stack services").await;
-}
-
-/// Returns the item of a list that has a member.
-fn item<'i>(list: &'i Value, member: &str, value: &str) -> &'i Value {
-    let items = list.as_array().unwrap_or_else(|| panic!("{member}: {list}"));
-    items.iter().find(|item| item[member] == value).unwrap_or(&Value::Null)
 }
 
 fn definition(inventory: &Value) -> &Value {

@@ -1,19 +1,10 @@
 //! Two stacks behind one load balancer: the second one's rules hang on the first one's listener.
 
-use std::io::Write as _;
-
-use ecs_pipe_tests::{Cloud, Outcome};
+use ecs_pipe_tests::{Cloud, Outcome, overlay};
 use serde_json::{Value, json};
-use tempfile::NamedTempFile;
 
 const FIRST: [&str; 3] = ["ecs-net", "ecs-sg", "ecs-alb"];
 const TUTORIAL: &str = "--stack tests/stacks/tutorial.toml";
-
-fn overlay(text: &str) -> NamedTempFile {
-    let mut file = NamedTempFile::with_suffix(".toml").expect("a file");
-    file.write_all(text.as_bytes()).expect("written");
-    file
-}
 
 /// Runs the second stack's ecs-sg and ecs-alb in the first one's network.
 async fn second(cloud: &Cloud, first: &Value, verb: &str, text: &str) -> Outcome {

@@ -1,9 +1,7 @@
 //! Services whose traffic ECS shifts: canary and blue/green, and the way there and back on a living stack.
 
-use std::io::Write as _;
-
 use ecs_local::Weather;
-use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS, python, root};
+use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS, overlay, python, root};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
@@ -18,13 +16,6 @@ async fn shift(cloud: &Cloud, verb: &str) {
     let arguments: Vec<&str> = std::iter::once(script.as_str()).chain(verb.split_whitespace()).collect();
     cloud.run(&python().display().to_string(), &arguments, "").await.ok();
     cloud.take_calls();
-}
-
-/// Writes an overlay for the stack file.
-fn overlay(text: &str) -> NamedTempFile {
-    let mut file = NamedTempFile::with_suffix(".toml").expect("a file");
-    file.write_all(text.as_bytes()).expect("written");
-    file
 }
 
 /// Returns the arguments for the stack with an overlay.

@@ -5,12 +5,14 @@ mod reader;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use ecs_local::{Call, LocalAws, Options};
 use serde_json::Value;
+use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
@@ -168,6 +170,16 @@ impl Cloud {
         reader.get_or_insert_with(|| Reader::start(self.command(python()))).run(line).await
     }
 
+    /// Runs a few lines of Python with boto3, as a person would change something by hand, and returns what they print.
+    ///
+    /// # Panics
+    /// When they fail.
+    pub async fn by_hand(&self, lines: &str) -> String {
+        let script = format!("import boto3\n{lines}");
+        let outcome = finish(self.command(python()).args(["-c", &script]).stdin(Stdio::null()), "").await.ok();
+        outcome.stdout.trim().to_owned()
+    }
+
     /// Returns everything that exists, without volatile ids.
     ///
     /// # Panics
@@ -183,6 +195,18 @@ impl Cloud {
     pub async fn assert_nothing_left(&self, flags: &str) {
         let left = self.reader(&format!("tagged {flags}")).await;
         assert_eq!((left.code, left.stdout.as_str()), (0, ""), "left behind: {}{}", left.stdout, left.stderr);
+    }
+
+    /// Checks that one more run of the tools writes nothing, and that a plan finds nothing to do.
+    ///
+    /// # Panics
+    /// When that is not so.
+    pub async fn assert_settled(&self, tools: &[&str], arguments: &str, when: &str) {
+        self.take_calls();
+        let again = self.pipe(tools, "", arguments).await.ok();
+        assert_eq!(self.take_writes(), [""; 0], "{when}: {}", again.stderr);
+        let plan = self.pipe(tools, "plan --exit-code", arguments).await;
+        assert_eq!((plan.code, self.take_writes()), (0, Vec::new()), "{when}: {}", plan.stderr);
     }
 
     /// Checks that what exists is what another inventory says.
@@ -220,6 +244,25 @@ impl Drop for Cloud {
             policy::check(&used);
         }
     }
+}
+
+/// Writes an overlay for a stack file: it is there for as long as what is returned.
+///
+/// # Panics
+/// When it cannot be written.
+pub fn overlay(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::with_suffix(".toml").expect("a file");
+    file.write_all(text.as_bytes()).expect("written");
+    file
+}
+
+/// Returns the item of a list that has a member of this value; null where there is none.
+///
+/// # Panics
+/// When it is no list.
+pub fn item<'i>(list: &'i Value, member: &str, value: &str) -> &'i Value {
+    let items = list.as_array().unwrap_or_else(|| panic!("{member}: {list}"));
+    items.iter().find(|item| item[member] == value).unwrap_or(&Value::Null)
 }
 
 /// Says whether a call only reads: AWS names all of those alike.

@@ -21,6 +21,8 @@ const RDS_ROLE: &str = "the account's first instance makes RDS's role: \
                         https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAM.ServiceLinkedRoles.html";
 const SECURE_STRINGS: &str = "Parameter Store uses the key in the caller's name: \
                               https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html";
+const TABLE_KEYS: &str = "DynamoDB uses a key that the file names in the caller's name: \
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html";
 const ELB_NETWORK: &str = "ELB looks it up in the caller's name: \
                            https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-permissions.html";
 const ELB_ROLE: &str = "the account's first load balancer makes ELB's role: \
@@ -65,9 +67,14 @@ pub const CHECKED_BY_AWS: &[(&str, &str, &str)] = &[
     ("ecs-db", "ec2:DescribeVpcAttribute", RDS_NETWORK),
     ("ecs-db", "ec2:DescribeVpcs", RDS_NETWORK),
     ("ecs-db", "iam:CreateServiceLinkedRole", RDS_ROLE),
+    ("ecs-db", "kms:CreateGrant", TABLE_KEYS),
     ("ecs-db", "kms:Decrypt", SECURE_STRINGS),
     ("ecs-db", "kms:DescribeKey", RDS_PASSWORD),
     ("ecs-db", "kms:Encrypt", SECURE_STRINGS),
+    ("ecs-db", "kms:GenerateDataKey", TABLE_KEYS),
+    ("ecs-db", "kms:GenerateDataKeyWithoutPlaintext", TABLE_KEYS),
+    ("ecs-db", "kms:ReEncryptFrom", TABLE_KEYS),
+    ("ecs-db", "kms:ReEncryptTo", TABLE_KEYS),
     ("ecs-db", "rds:CreateDBSnapshot", RDS_SNAPSHOT),
     ("ecs-db", "secretsmanager:CreateSecret", RDS_PASSWORD),
     ("ecs-db", "secretsmanager:TagResource", RDS_PASSWORD),

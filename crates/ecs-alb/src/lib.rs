@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use aws_sdk_elasticloadbalancingv2::Client;
+use ecs_aws::former_parameters::{self, Spared};
 use ecs_aws::parameter::{self, Ssm, Wanted};
 use ecs_aws::{Api, Session};
 use ecs_core::id::{ListenerRuleArn, TargetGroupArn};
@@ -92,7 +93,7 @@ impl Tool for Alb {
         if run.destroys() {
             let alias = alias(stack, region, None, &zones);
             let found = destroy(run, (&elb, &ssm, &dns), stack, &listings, (alias, &zones, &certificates));
-            let former = parameter::ensure_former(run, session, &ssm, stack, LAYER);
+            let former = former_parameters::ensure(run, session, &ssm, stack, LAYER, Spared::default());
             let (found, former) = join!(found, former);
             return (found, former).all().map(drop);
         }
@@ -236,7 +237,7 @@ impl Tool for Alb {
             let alias = run.ensure(&dns.route53, alias).await?;
             run.ready(&dns.route53, &alias).await.map(drop)
         };
-        let former = parameter::ensure_former(run, session, &ssm, stack, LAYER);
+        let former = former_parameters::ensure(run, session, &ssm, stack, LAYER, Spared::default());
         let ready = async {
             match &front {
                 Front::Made(balancer, _) => run.ready(&elb, balancer).await,

@@ -5,6 +5,8 @@ pub mod deployment;
 #[cfg(feature = "deployments")]
 mod download;
 mod error;
+#[cfg(feature = "parameters")]
+pub mod former_parameters;
 #[cfg(feature = "in-use")]
 mod in_use;
 #[cfg(feature = "log-groups")]

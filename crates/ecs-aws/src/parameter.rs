@@ -1,20 +1,19 @@
 //! A parameter of the SSM Parameter Store, and the batch in which a layer reads its parameters.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use aws_sdk_ssm::Client;
-use aws_sdk_ssm::types::{ParameterStringFilter, ParameterTier, ParameterType, ResourceTypeForTagging, Tag};
+use aws_sdk_ssm::types::{ParameterTier, ParameterType, ResourceTypeForTagging, Tag};
 use ecs_core::id::PLANNED;
-use ecs_core::{All as _, Change, Error, Identity, Listing, Owner, Resource, Result, Run, Stack, tag};
+use ecs_core::{All as _, Change, Error, Identity, Listing, Owner, Resource, Result, Run, Stack};
 use futures::future::join_all;
 use zeroize::Zeroizing;
 
+use crate::Api;
 use crate::error::Answer as _;
-use crate::{Api, InUse, Session};
 
 /// Longest value of a standard parameter, in bytes; a larger one makes it an advanced parameter, which is paid for and
 /// one-way: <https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html>
@@ -22,10 +21,6 @@ const MAX_BYTES: usize = 4096;
 /// Names that one GetParameters call takes:
 /// <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html>
 const NAMES_A_CALL: usize = 10;
-/// How many parameters DescribeParameters returns in one reply.
-/// Source: `DescribeParameters`, `MaxResults`.
-const PAGE: i32 = 50;
-
 /// The clients of the Parameter Store.
 pub type Ssm = Api<Client>;
 
@@ -143,45 +138,6 @@ pub async fn ensure_all(
 ) -> Result<()> {
     let names: Vec<_> = wanted.iter().map(|wanted| (wanted.name.clone(), wanted.secure)).collect();
     Parameters::new(run, ssm, stack, layer, names).ensure(run, wanted).await
-}
-
-/// Reports the parameters of one layer that the stack file no longer has, or as told removes them; a destroy deletes them.
-///
-/// One that a service of the file still runs with stays even then: its tasks could not start again.
-///
-/// # Errors
-/// Any refusal by SSM or ECS.
-pub async fn ensure_former(
-    run: &Run<'_>,
-    session: &Session,
-    ssm: &Ssm,
-    stack: &Stack,
-    layer: &'static str,
-) -> Result<()> {
-    if !run.destroys() && !run.seeks_former() {
-        return Ok(());
-    }
-    let mut former = Former { stack: stack.clone(), layer, kept: BTreeSet::new() };
-    let found = former.look(ssm).await.map_err(|error| error.doing(format!("reading {}", Former::KIND)))?;
-    if found.is_empty() {
-        return Ok(());
-    }
-    if run.destroys() {
-        let wanted = found.into_iter().map(|name| Wanted { name, value: Zeroizing::default(), secure: false });
-        return ensure_all(run, ssm, stack, layer, wanted.collect()).await;
-    }
-    if run.prunes() {
-        let used = InUse::read(session, stack).await?;
-        for (name, service) in found.iter().filter_map(|name| Some((name, used.of_parameter(name)?))) {
-            let line = format!(
-                "parameter {name} is no longer needed, but service {service} still runs with it: left alone until a run \
-                 with --prune after its next deployment"
-            );
-            run.console().warn(&line);
-            former.kept.insert(name.clone());
-        }
-    }
-    run.ensure(ssm, former).await.map(drop)
 }
 
 /// Resolves the `${…}` references in a template with pairs such as `("alb.url", "http://…")`.
@@ -366,91 +322,6 @@ impl Resource for Parameter {
 
     fn forget(&self) {
         self.batch.list.forget();
-    }
-}
-
-/// The parameters of one layer that the stack file no longer has.
-#[derive(Debug)]
-struct Former {
-    stack: Stack,
-    layer: &'static str,
-    /// Names of those that are still in use
-    kept: BTreeSet<String>,
-}
-
-impl Former {
-    /// Returns the names of those that there are.
-    async fn look(&self, ssm: &Ssm) -> Result<Vec<String>> {
-        let filter = |key: &str, value: &str| {
-            ParameterStringFilter::builder().key(format!("tag:{key}")).option("Equals").values(value).build()
-        };
-        let mut call = ssm.read.describe_parameters().max_results(PAGE);
-        for (key, value) in [(tag::STACK, self.stack.name.as_str()), (tag::LAYER, self.layer)] {
-            let filter =
-                filter(key, value).map_err(|error| Error::other(format!("a request cannot be built: {error}")))?;
-            call = call.parameter_filters(filter);
-        }
-        // A page may be empty with another behind it.
-        let pages = call.into_paginator().send().collect::<std::result::Result<Vec<_>, _>>().await;
-        let found =
-            pages.answer("ssm:DescribeParameters")?.into_iter().flat_map(|page| page.parameters.unwrap_or_default());
-        let names = found.filter_map(|parameter| parameter.name);
-        Ok(names.filter(|name| !self.stack.parameters.contains_key(name) && !self.kept.contains(name)).collect())
-    }
-}
-
-impl Resource for Former {
-    type Api = Ssm;
-    type Live = Vec<String>;
-    const KIND: &'static str = "what else is in Parameter Store";
-    /// A parameter is gone at once.
-    const PATIENCE: Duration = Duration::from_secs(60);
-
-    fn name(&self) -> String {
-        format!("for {}", self.stack.name)
-    }
-
-    fn id(&self, live: &Vec<String>) -> String {
-        live.join(", ")
-    }
-
-    fn planned(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    async fn find(&self, ssm: &Ssm) -> Result<Option<Vec<String>>> {
-        self.look(ssm).await.map(Some)
-    }
-
-    /// Makes nothing: what is sought is too much.
-    async fn create(&self, _ssm: &Ssm) -> Result<Vec<String>> {
-        Ok(Vec::new())
-    }
-
-    fn diff(&self, live: &Vec<String>) -> Vec<Change> {
-        live.iter().map(|name| Change::former("parameter", name)).collect()
-    }
-
-    async fn update(&self, ssm: &Ssm, live: &Vec<String>, _changes: &[Change]) -> Result<()> {
-        let deletions = live.iter().map(async |name| match delete(ssm, name).await {
-            Err(error) if error.kind() == ecs_core::Kind::NotFound => Ok(()),
-            other => other,
-        });
-        join_all(deletions).await.all().map(drop)
-    }
-
-    /// Never called: a destroy deletes each by itself.
-    async fn delete(&self, _ssm: &Ssm, _live: &Vec<String>) -> Result<()> {
-        Ok(())
-    }
-
-    fn owner(&self, _live: &Vec<String>) -> Owner {
-        // Nothing is found but what is tagged as the stack's.
-        Owner::Ours
-    }
-
-    async fn adopt(&self, _ssm: &Ssm, _live: &Vec<String>) -> Result<()> {
-        Ok(())
     }
 }
 

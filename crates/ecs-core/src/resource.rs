@@ -72,7 +72,7 @@ pub trait Resource: 'static {
     /// Names what still uses it, when AWS refuses to delete it: `eni-0a1b (ELB app/prod-alb/50dc6c49)`. Empty: AWS does not tell.
     ///
     /// # Errors
-    /// Any refusal by AWS.
+    /// Any refusal by AWS; something that never goes by itself: the engine then waits no longer.
     async fn users(&self, api: &Self::Api, live: &Self::Live) -> Result<Vec<String>> {
         let _ = (api, live);
         Ok(Vec::new())

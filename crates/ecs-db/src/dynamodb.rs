@@ -1,11 +1,17 @@
 //! What all DynamoDB calls share: tags in the create call, whose a table is, and reading one.
 
-use aws_sdk_dynamodb::types::{PointInTimeRecoveryStatus, TableDescription, Tag, TimeToLiveStatus};
+use aws_sdk_dynamodb::types::{PointInTimeRecoveryStatus, SseStatus, TableDescription, Tag, TimeToLiveStatus};
 use ecs_aws::{Answer as _, present};
 use ecs_core::{All as _, Error, Identity, Owner, Result};
 use futures::join;
 
 use crate::DynamoDb;
+
+/// Tag that holds the ARN of the account's own key `aws/dynamodb`, once DynamoDB has shown it for the table.
+///
+/// DynamoDB shows that key by its ARN like any other, and only KMS tells which it is. So a run that has had a table use it
+/// notes the ARN that is then shown.
+pub const MANAGED_KEY: &str = "ecs-pipe:aws-managed-key";
 
 /// What DynamoDB says a table is.
 #[derive(Debug, Clone)]
@@ -31,6 +37,21 @@ impl Live {
     /// Returns the table's status, in DynamoDB's word.
     pub fn status(&self) -> &str {
         self.described.table_status().map_or("without a status", |status| status.as_str())
+    }
+
+    /// Returns the ARN of the KMS key that encrypts it; none where DynamoDB's own does.
+    pub fn kms_key(&self) -> Option<&str> {
+        self.described.sse_description().and_then(|sse| sse.kms_master_key_arn())
+    }
+
+    /// Returns the ARN of the account's own key, where it has been noted.
+    pub fn managed_key(&self) -> Option<&str> {
+        self.tags.iter().find(|tag| tag.key() == MANAGED_KEY).map(Tag::value)
+    }
+
+    /// Says whether DynamoDB is changing the key that encrypts it: its status is `ACTIVE` meanwhile.
+    pub fn is_being_encrypted(&self) -> bool {
+        self.described.sse_description().and_then(|sse| sse.status()) == Some(&SseStatus::Updating)
     }
 
     /// Says whether DynamoDB refuses to delete it.

@@ -9,7 +9,7 @@ use ecs_core::{Error, Health, Result, Run, Stack};
 use futures::join;
 
 use crate::engine_version::ENGINE;
-use crate::instance::Sight;
+use crate::sight::Sight;
 use crate::{LAYER, Rds, resolved, status, tables, told};
 
 /// Checks the instance, writes the parameters that tell of it, and the member `db`.

@@ -10,11 +10,12 @@ use ecs_aws::{Answer as _, present};
 use ecs_core::console::Console;
 use ecs_core::id::{DbInstanceArn, SecretArn, planned};
 use ecs_core::stack::{DbConfig, PasswordStore};
-use ecs_core::{Change, Error, Health, Identity, Kind, Listing, Owner, Resource, Result, Stack};
+use ecs_core::{Change, Error, Health, Identity, Kind, Owner, Resource, Result, Stack};
 
 use crate::difference::{self, Wanted};
 use crate::engine_version::{ENGINE, EngineVersion};
 use crate::password::Secret;
+use crate::sight::Sight;
 use crate::status::{self, DELETING, STORAGE_FULL};
 use crate::{LAYER, Options, Rds, rds};
 
@@ -30,14 +31,6 @@ const STRIPED_THROUGHPUT: i32 = 500;
 
 /// What to do about a protected instance.
 const UNPROTECT: &str = "set `db.deletion_protection = false` in the stack file, run ecs-db with it, then destroy";
-
-/// The one look at the instance that several share.
-#[derive(Debug)]
-pub struct Sight {
-    identifier: String,
-    /// Replaced by another one to look again: what this run has just changed must not be answered by an earlier look
-    seen: RefCell<Rc<Listing<Option<DbInstance>>>>,
-}
 
 /// A DB instance.
 #[derive(Debug)]
@@ -61,37 +54,6 @@ pub struct Live {
     /// Whether this run made it: then it is as wanted, however much of it RDS shows already
     made: bool,
     asked: BTreeSet<&'static str>,
-}
-
-impl Sight {
-    /// Makes the look at the stack's instance.
-    pub fn new(stack: &Stack) -> Self {
-        Self { identifier: stack.db.identifier.clone(), seen: RefCell::default() }
-    }
-
-    /// Returns the instance's identifier.
-    pub fn identifier(&self) -> &str {
-        &self.identifier
-    }
-
-    /// Returns the instance if it exists; one that is being deleted does.
-    ///
-    /// # Errors
-    /// Any refusal by RDS.
-    pub async fn get(&self, rds: &Rds) -> Result<Rc<Option<DbInstance>>> {
-        let look = async || {
-            let reply = rds.read.describe_db_instances().db_instance_identifier(&self.identifier).send().await;
-            let reply = reply.answer_if_found("rds:DescribeDBInstances")?;
-            Ok(reply.and_then(|reply| reply.db_instances.unwrap_or_default().pop()))
-        };
-        let seen = Rc::clone(&self.seen.borrow());
-        seen.get(look).await
-    }
-}
-
-/// Says whether an instance has a master password that RDS does not keep itself.
-pub fn keeps_its_own_password(instance: &DbInstance) -> bool {
-    instance.master_user_secret().is_none() && instance.db_instance_status() != Some(DELETING)
 }
 
 impl Live {
@@ -378,7 +340,7 @@ impl Resource for Instance {
     }
 
     fn forget(&self) {
-        self.sight.seen.take();
+        self.sight.forget();
     }
 }
 

@@ -9,8 +9,10 @@ mod former_tables;
 mod instance;
 mod parameter_group;
 mod password;
+mod password_rotation;
 mod rds;
 mod rotation;
+mod sight;
 mod status;
 mod subnet_group;
 mod table;
@@ -22,7 +24,8 @@ mod tables;
 use std::rc::Rc;
 
 use aws_sdk_rds::Client;
-use ecs_aws::parameter::{self, Parameters, Wanted as WantedParameter, resolve};
+use ecs_aws::former_parameters::{self, Spared};
+use ecs_aws::parameter::{Parameters, Wanted as WantedParameter, resolve};
 use ecs_aws::{Api, Session};
 use ecs_core::id::planned;
 use ecs_core::member::{self, Net, Sg};
@@ -36,15 +39,19 @@ use zeroize::Zeroizing;
 
 use crate::difference::Wanted;
 use crate::engine_version::EngineVersion;
-use crate::instance::{Instance, Sight};
+use crate::instance::Instance;
 use crate::parameter_group::ParameterGroup;
 use crate::password::Secret;
+use crate::sight::Sight;
 use crate::subnet_group::SubnetGroup;
 
 /// Name of the layer in the identity tags.
 const LAYER: &str = "db";
 /// Reference that a parameter's value can be given only once the instance is available.
 const HOST: &str = "${db.host}";
+
+/// Why a SecureString stays where the file has no database of its own: RDS keeps no password that it was once given.
+const OLD_PASSWORD: &str = "it may hold the password of a database that an earlier file had, or of its final snapshot";
 
 /// The tool `ecs-db`.
 #[derive(Debug)]
@@ -158,7 +165,12 @@ impl Tool for Db {
                 {
                     "Sid": "ManagedPassword",
                     "Effect": "Allow",
-                    "Action": ["secretsmanager:CreateSecret", "secretsmanager:TagResource"],
+                    "Action": [
+                        "secretsmanager:CreateSecret",
+                        "secretsmanager:DescribeSecret",
+                        "secretsmanager:RotateSecret",
+                        "secretsmanager:TagResource"
+                    ],
                     "Resource": "arn:aws:secretsmanager:*:*:secret:rds!*"
                 },
                 {
@@ -190,6 +202,24 @@ impl Tool for Db {
                         "dynamodb:UpdateTimeToLive"
                     ],
                     "Resource": "arn:aws:dynamodb:*:*:table/*"
+                },
+                // DynamoDB uses a key that the file names in the caller's name:
+                // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+                {
+                    "Sid": "TableKeys",
+                    "Effect": "Allow",
+                    "Action": [
+                        "kms:CreateGrant",
+                        "kms:Decrypt",
+                        "kms:DescribeKey",
+                        "kms:Encrypt",
+                        "kms:GenerateDataKey",
+                        "kms:GenerateDataKeyWithoutPlaintext",
+                        "kms:ReEncryptFrom",
+                        "kms:ReEncryptTo"
+                    ],
+                    "Resource": "arn:aws:kms:*:*:key/*",
+                    "Condition": { "StringLike": { "kms:ViaService": "dynamodb.*.amazonaws.com" } }
                 },
                 {
                     "Sid": "Parameters",
@@ -223,11 +253,14 @@ impl Tool for Db {
         let (database, tables) =
             join!(database(run, session, stack, options), tables::layer(run, session, stack, options));
         (database, tables).all()?;
-        // An instance that an earlier file had may be there without being the file's: its password is nowhere else.
-        if !stack.db.enabled || stack.db.existing {
-            return Ok(());
-        }
-        parameter::ensure_former(run, session, &session.api(aws_sdk_ssm::Client::new), stack, LAYER).await
+        let ssm = session.api(aws_sdk_ssm::Client::new);
+        let ours = stack.db.enabled && !stack.db.existing;
+        let spared = Spared {
+            // A rotation that a run has begun is finished, not forgotten.
+            needed: Secret::new(&ssm, stack).next_name().ok().filter(|_| !run.destroys()).into_iter().collect(),
+            secure: (!ours).then_some(OLD_PASSWORD),
+        };
+        former_parameters::ensure(run, session, &ssm, stack, LAYER, spared).await
     }
 }
 
@@ -301,6 +334,7 @@ async fn database(run: &Run<'_>, session: &Session, stack: &Stack, options: &Opt
     // An instance that is still being made has no host in a plan either.
     let host = live.host().map_or_else(|| planned("endpoint", &stack.db.identifier), str::to_owned);
     parameters.ensure(run, resolved(&late, stack, &tables, Some(&host))?).await?;
+    password_rotation::ensure(run, session, stack, live.secret()).await?;
     rotation::ensure(run, stack, (&rds, &ssm), &secret, options.rotate_password && !instance.is_new()).await?;
     // The tasks read the parameters: nobody may start them before those are there.
     run.publish(&member::Db {
@@ -388,7 +422,7 @@ mod tests {
     use super::*;
 
     /// The sources of every call that the layer makes; each names its call as `service:Operation`, which is its action.
-    const SOURCES: [&str; 15] = [
+    const SOURCES: [&str; 18] = [
         include_str!("parameter_group.rs"),
         include_str!("existing.rs"),
         include_str!("rotation.rs"),
@@ -399,8 +433,11 @@ mod tests {
         include_str!("engine_version.rs"),
         include_str!("instance.rs"),
         include_str!("password.rs"),
+        include_str!("password_rotation.rs"),
         include_str!("rds.rs"),
+        include_str!("sight.rs"),
         include_str!("subnet_group.rs"),
+        include_str!("../../ecs-aws/src/former_parameters.rs"),
         include_str!("../../ecs-aws/src/in_use.rs"),
         include_str!("../../ecs-aws/src/parameter.rs"),
         include_str!("../../ecs-aws/src/session.rs"),
@@ -408,14 +445,16 @@ mod tests {
 
     #[test]
     fn the_policy_allows_exactly_the_calls() {
-        let services = ["dynamodb:", "ecs:", "rds:", "ssm:", "sts:"];
+        let services = ["dynamodb:", "ecs:", "rds:", "secretsmanager:", "ssm:", "sts:"];
         let is_action = |text: &str| services.iter().any(|service| text.starts_with(service)) && !text.contains(' ');
         let calls: BTreeSet<&str> =
             SOURCES.iter().flat_map(|source| source.split('"')).filter(|text| is_action(text)).collect();
         let policy = Db::policy().to_string();
         let mut allowed: BTreeSet<&str> = policy.split('"').filter(|text| is_action(text)).collect();
-        // Part of DeleteDBInstance, not a call of its own.
-        assert!(allowed.remove("rds:CreateDBSnapshot"));
+        // Parts of RDS's own calls, not calls of their own.
+        for part in ["rds:CreateDBSnapshot", "secretsmanager:CreateSecret", "secretsmanager:TagResource"] {
+            assert!(allowed.remove(part), "{part}");
+        }
         assert_eq!(allowed, calls);
     }
 

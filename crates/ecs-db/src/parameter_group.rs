@@ -8,7 +8,7 @@ use ecs_aws::{Answer as _, present};
 use ecs_core::console::Console;
 use ecs_core::id::planned;
 use ecs_core::stack::DbConfig;
-use ecs_core::{Change, Identity, Owner, Resource, Result, Stack};
+use ecs_core::{Change, Error, Identity, Kind, Owner, Resource, Result, Stack};
 
 use crate::engine_version::numbers;
 use crate::{LAYER, Rds, rds};
@@ -196,12 +196,12 @@ impl Resource for ParameterGroup {
         for parameters in set.chunks(AT_A_TIME) {
             let call = rds.write.modify_db_parameter_group().db_parameter_group_name(&self.identity.name);
             let call = call.set_parameters(Some(parameters.to_vec()));
-            call.send().await.answer("rds:ModifyDBParameterGroup")?;
+            call.send().await.answer("rds:ModifyDBParameterGroup").map_err(wait_for_state)?;
         }
         for parameters in gone.chunks(AT_A_TIME) {
             let call = rds.write.reset_db_parameter_group().db_parameter_group_name(&self.identity.name);
             let call = call.reset_all_parameters(false).set_parameters(Some(parameters.to_vec()));
-            call.send().await.answer("rds:ResetDBParameterGroup")?;
+            call.send().await.answer("rds:ResetDBParameterGroup").map_err(wait_for_state)?;
         }
         self.tell_of_reboot(&set);
         self.tell_of_reboot(&gone);
@@ -225,6 +225,11 @@ impl Resource for ParameterGroup {
     async fn adopt(&self, rds: &Rds, live: &Live) -> Result<()> {
         rds::adopt(rds, &self.identity, &live.arn).await
     }
+}
+
+/// A group that RDS is still busy with takes the change later; one that an instance uses cannot be deleted.
+fn wait_for_state(error: Error) -> Error {
+    if error.code() == Some("InvalidDBParameterGroupState") { error.with_kind(Kind::Busy) } else { error }
 }
 
 #[cfg(test)]
@@ -277,6 +282,14 @@ mod tests {
         );
         assert!(matches!(changes[1].means, Means::Refuse(_)));
         assert_eq!(changes[3].means, Means::Former);
+    }
+
+    #[test]
+    fn a_group_that_is_busy_is_waited_for() {
+        let error =
+            |code: &str| Error::other("busy").answered(Some(code.to_owned()), "rds:ModifyDBParameterGroup", None);
+        assert_eq!(wait_for_state(error("InvalidDBParameterGroupState")).kind(), Kind::Busy);
+        assert_eq!(wait_for_state(error("InvalidParameterValue")).kind(), Kind::Other);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use rand::TryRng as _;
 use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
-use crate::instance::{Sight, keeps_its_own_password};
+use crate::sight::{Sight, keeps_its_own_password};
 use crate::{LAYER, Rds};
 
 /// Value of the parameter that keeps the password.

@@ -29,7 +29,13 @@ pub async fn ensure(
         return Ok(());
     }
     if !run.applies() {
-        run.console().say("plan", &format!("~ change DB instance {instance}: master password"));
+        let what = format!("DB instance {instance}: master password");
+        run.say_changed(&match secret.next_name() {
+            Ok(next) if begun.is_some() => {
+                format!("{what}: a rotation that was begun is to be finished, with the password in {next}")
+            }
+            Ok(_) | Err(_) => what,
+        });
         return Ok(());
     }
     run.account().await?;
@@ -64,6 +70,6 @@ pub async fn ensure(
         parameter::delete(ssm, &secret.next_name()?).await.map_err(doing)?;
     }
     let line = "tasks that run keep the old one until they are deployed again: `ecs-deploy --service NAME --force`";
-    run.console().say("changed", &format!("changed DB instance {instance}: master password; {line}"));
+    run.say_changed(&format!("DB instance {instance}: master password; {line}"));
     Ok(())
 }

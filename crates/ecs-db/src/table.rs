@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{
     BillingMode, CreateGlobalSecondaryIndexAction, DeleteGlobalSecondaryIndexAction, GlobalSecondaryIndexUpdate,
-    IndexStatus, PointInTimeRecoverySpecification, TableDescription, TableStatus, TimeToLiveSpecification,
+    IndexStatus, PointInTimeRecoverySpecification, TableDescription, TableStatus, Tag, TimeToLiveSpecification,
     UpdateGlobalSecondaryIndexAction,
 };
 use ecs_aws::{Answer as _, present};
@@ -16,7 +16,7 @@ use ecs_core::id::TableArn;
 use ecs_core::stack::TableConfig;
 use ecs_core::{Change, Error, Health, Identity, Kind, Owner, Resource, Result, Stack};
 
-use crate::dynamodb::{self, Live};
+use crate::dynamodb::{self, Live, MANAGED_KEY};
 use crate::table_deletion::{TableDeletion, UNPROTECT};
 use crate::table_difference as difference;
 use crate::table_shape as shape;
@@ -32,6 +32,8 @@ pub struct Table {
     deletion: Rc<TableDeletion>,
     /// Changes that this run has asked for: DescribeTable may not show them yet
     asked: RefCell<BTreeSet<String>>,
+    /// Whether this run has had it use the account's own key, where the file wants that
+    knows_key: bool,
 }
 
 impl Table {
@@ -54,7 +56,14 @@ impl Table {
             console: console.clone(),
             deletion: Rc::clone(deletion),
             asked: RefCell::default(),
+            knows_key: false,
         }
+    }
+
+    /// Makes it as it is after this run has made or changed it: the key that it has is the one that the file wants.
+    #[must_use]
+    pub fn knowing_key(self) -> Self {
+        Self { knows_key: true, ..self }
     }
 
     /// Refuses the destroy of a protected table before anything else is deleted.
@@ -83,12 +92,15 @@ impl Table {
             difference::ENCRYPTION => call.sse_specification(shape::encryption(&config.encryption)),
             difference::BILLING => {
                 let indexes = match &throughput {
-                    Some(throughput) => shape::throughputs(&live.described, throughput)?,
+                    Some(throughput) => {
+                        shape::throughputs(&difference::indexes_to_scale(config, &live.described), throughput)?
+                    }
                     None => Vec::new(),
                 };
                 let mode = if throughput.is_some() { BillingMode::Provisioned } else { BillingMode::PayPerRequest };
+                let switches = throughput.is_some() != difference::is_provisioned(&live.described);
                 let indexes = (!indexes.is_empty()).then_some(indexes);
-                call.billing_mode(mode)
+                call.set_billing_mode(switches.then_some(mode))
                     .set_provisioned_throughput(throughput)
                     .set_global_secondary_index_updates(indexes)
             }
@@ -131,6 +143,13 @@ impl Table {
         let wanted = wanted.build().map_err(shape::unbuilt)?;
         let call = dynamodb.write.update_time_to_live().table_name(&self.identity.name);
         call.time_to_live_specification(wanted).send().await.answer("dynamodb:UpdateTimeToLive").map_err(explain)?;
+        Ok(())
+    }
+
+    async fn note_key(&self, dynamodb: &DynamoDb, live: &Live, arn: &str) -> Result<()> {
+        let tag = Tag::builder().key(MANAGED_KEY).value(arn).build().map_err(shape::unbuilt)?;
+        let call = dynamodb.write.tag_resource().resource_arn(live.arn()).tags(tag);
+        call.send().await.answer("dynamodb:TagResource").map_err(explain)?;
         Ok(())
     }
 }
@@ -193,8 +212,12 @@ impl Resource for Table {
     fn diff(&self, live: &Live) -> Vec<Change> {
         let Some(config) = self.config.as_ref().filter(|_| !live.made) else { return Vec::new() };
         let mut changes = difference::changes(config, live);
+        if let Some(key) = difference::unnoted_key(config, live).filter(|_| self.knows_key) {
+            changes.retain(|change| change.field != difference::ENCRYPTION);
+            changes.push(Change::update(difference::MANAGED_KEY_TAG, live.managed_key().unwrap_or_default(), key));
+        }
         let asked = self.asked.borrow();
-        changes.retain(|change| !asked.contains(&change.to_string()));
+        changes.retain(|change| !asked.contains(&change.to_string()) && !asked.contains(change.field));
         changes
     }
 
@@ -203,8 +226,15 @@ impl Resource for Table {
         if live.described.table_status() != Some(&TableStatus::Active) {
             return Err(Error::new(Kind::Busy, format!("it is {}", live.status())));
         }
+        if live.is_being_encrypted() && changes.iter().any(|change| change.field == difference::ENCRYPTION) {
+            return Err(Error::new(Kind::Busy, "it is being encrypted with another key"));
+        }
         let done = |change: &Change| {
             self.asked.borrow_mut().insert(change.to_string());
+            // Of what comes of that, DynamoDB alone knows the ARN.
+            if change.field == difference::ENCRYPTION {
+                self.asked.borrow_mut().insert(difference::ENCRYPTION.to_owned());
+            }
         };
         let mut said = Vec::new();
         for change in changes {
@@ -216,13 +246,14 @@ impl Resource for Table {
                     let attribute = config.ttl.as_deref().or(live.ttl.as_deref()).unwrap_or_default();
                     self.set_time_to_live(dynamodb, attribute, config.ttl.is_some()).await?;
                 }
+                (difference::MANAGED_KEY_TAG, _) => self.note_key(dynamodb, live, &change.to).await?,
                 _ => continue,
             }
             done(change);
             said.push(change);
         }
-        let mut others =
-            changes.iter().filter(|change| ![difference::RECOVERY, difference::TIME_TO_LIVE].contains(&change.field));
+        let beside = [difference::RECOVERY, difference::TIME_TO_LIVE, difference::MANAGED_KEY_TAG];
+        let mut others = changes.iter().filter(|change| !beside.contains(&change.field));
         if let Some(change) = others.next() {
             self.update_table(dynamodb, live, change).await?;
             done(change);
@@ -259,6 +290,10 @@ impl Resource for Table {
             }
             Some(TableStatus::ReplicationNotAuthorized) => return Health::Failed(status),
             Some(TableStatus::Creating | TableStatus::Updating | _) | None => return Health::Pending(status),
+        }
+        // Meanwhile DynamoDB refuses to delete it, and may still show the key of before.
+        if live.is_being_encrypted() {
+            return Health::Pending("being encrypted with another key".to_owned());
         }
         let indexes = live.described.global_secondary_indexes();
         for name in self.config.iter().flat_map(|config| config.indexes.keys()) {
@@ -310,7 +345,7 @@ fn explain(error: Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_dynamodb::types::{GlobalSecondaryIndexDescription, Tag};
+    use aws_sdk_dynamodb::types::{GlobalSecondaryIndexDescription, SseDescription, SseStatus};
     use ecs_core::console::{LogFormat, Verbosity};
     use ecs_core::tag;
 
@@ -369,6 +404,28 @@ mod tests {
         assert_eq!(table.diff(&live), [difference::add_index("by-day")]);
         table.asked.borrow_mut().insert(difference::add_index("by-day").to_string());
         assert_eq!(table.diff(&live), []);
+    }
+
+    #[test]
+    fn the_accounts_own_key_is_noted_when_it_is_certain() {
+        let config = r#"{"partition_key": {"name": "id", "type": "S"}, "encryption": "aws_managed"}"#;
+        let (first, later) = (table(config), table(config).knowing_key());
+        let live = |status: SseStatus| {
+            let sse = SseDescription::builder().status(status).kms_master_key_arn("arn:key").build();
+            let described = TableDescription::builder().table_status(TableStatus::Active).sse_description(sse);
+            Live { described: described.build(), made: false, ..first.planned() }
+        };
+        let of = |table: &Table, status: SseStatus| {
+            let changes = table.diff(&live(status)).into_iter().filter(|change| change.to.contains("a"));
+            let about = changes.filter(|change| change.field.contains("encryption") || change.field.contains("tag"));
+            about.map(|change| change.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&first, SseStatus::Enabled), ["encryption: arn:key -> aws_managed"]);
+        assert_eq!(of(&later, SseStatus::Enabled), ["tag of the AWS managed key: add arn:key"]);
+        assert!(matches!(first.health(&live(SseStatus::Updating)), Health::Pending(_)));
+        // Whatever key it shows: it has been told.
+        first.asked.borrow_mut().insert(difference::ENCRYPTION.to_owned());
+        assert_eq!(of(&first, SseStatus::Enabled), [""; 0]);
     }
 
     #[test]

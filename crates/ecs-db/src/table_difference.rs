@@ -24,6 +24,8 @@ pub const CLASS: &str = "table class";
 pub const BILLING: &str = "billing";
 /// Field of a [`Change`]: the key that encrypts the table.
 pub const ENCRYPTION: &str = "encryption";
+/// Field of a [`Change`]: the tag that tells which key is the account's own.
+pub const MANAGED_KEY_TAG: &str = "tag of the AWS managed key";
 /// Field of a [`Change`]: one global secondary index.
 pub const INDEX: &str = "global secondary index";
 /// Field of a [`Change`]: the capacity of one global secondary index.
@@ -62,7 +64,7 @@ pub fn changes(config: &TableConfig, live: &Live) -> Vec<Change> {
         time_to_live(live.ttl.as_deref(), config.ttl.as_deref()),
         Change::of(CLASS, &class.as_str(), &shape::class(config.table_class).as_str()),
         Change::of(BILLING, &billing(described), &words(config.throughput())),
-        encryption(described, &config.encryption),
+        encryption(live, &config.encryption),
     ]
     .into_iter()
     .flatten()
@@ -122,13 +124,37 @@ fn words(throughput: Option<Throughput>) -> String {
     throughput.map_or("on demand".to_owned(), |Throughput { read, write }| format!("{read} read, {write} write"))
 }
 
-/// Compares the key that encrypts the table.
+/// Compares the key that encrypts the table: the account's own is the one that has been noted as such.
 ///
-/// DynamoDB shows the account's own key by an ARN like any other, so only a key that the file names can be told apart.
-fn encryption(live: &TableDescription, wanted: &str) -> Option<Change> {
-    let is = live.sse_description().and_then(|sse| sse.kms_master_key_arn()).unwrap_or(AWS_OWNED);
-    let same = if wanted == AWS_MANAGED { is != AWS_OWNED } else { is == wanted };
-    (!same).then(|| Change::update(ENCRYPTION, is, wanted))
+/// Told again to use it, a table is encrypted anew, and nothing else comes of it.
+fn encryption(live: &Live, wanted: &str) -> Option<Change> {
+    let key = live.kms_key().unwrap_or(AWS_OWNED);
+    let is = if live.managed_key() == Some(key) { AWS_MANAGED } else { key };
+    (is != wanted && key != wanted).then(|| Change::update(ENCRYPTION, is, wanted))
+}
+
+/// Returns the ARN of the account's own key, where a table that this run has had use it does not carry it as a tag.
+pub fn unnoted_key<'l>(config: &TableConfig, live: &'l Live) -> Option<&'l str> {
+    let key = live.kms_key().filter(|_| config.encryption == AWS_MANAGED && !live.is_being_encrypted())?;
+    (live.managed_key() != Some(key)).then_some(key)
+}
+
+/// Says whether a table has capacity that is set.
+pub fn is_provisioned(live: &TableDescription) -> bool {
+    billing(live) != words(None)
+}
+
+/// Returns the global secondary indexes whose capacity is to be set together with the table's.
+///
+/// A table that gets such capacity needs it for all of them. Later DynamoDB refuses what is as it is: "The requested value
+/// equals the current value".
+pub fn indexes_to_scale<'l>(config: &TableConfig, live: &'l TableDescription) -> Vec<&'l str> {
+    let (provisioned, wanted) = (is_provisioned(live), words(config.throughput()));
+    let indexes = live.global_secondary_indexes().iter().filter(|index| {
+        let ours = index.index_name().is_some_and(|name| config.indexes.contains_key(name));
+        !provisioned || (ours && capacity(index.provisioned_throughput()) != wanted)
+    });
+    indexes.filter_map(|index| index.index_name()).collect()
 }
 
 /// Compares the local secondary indexes, which a table has for life.
@@ -163,9 +189,8 @@ fn indexes(live: &TableDescription, config: &TableConfig) -> Vec<Change> {
         let shape = format!("{name} by {} with {}", written(is.key_schema(), live), projected(is.projection()));
         let to = format!("{name} by {} with {}", wanted(index.key()), projection(&index.projection));
         changes.extend(Change::of(INDEX, &shape, &to).map(|change| change.refused(OTHER_INDEX)));
-        // Where the table's own mode differs too, all of its indexes change with it.
-        let provisioned = billing(live) != words(None);
-        if let Some(throughput) = config.throughput().filter(|_| provisioned) {
+        // Where the table's own differs too, its indexes change with it.
+        if let Some(throughput) = config.throughput().filter(|_| is_provisioned(live)) {
             let (is, to) = (capacity(is.provisioned_throughput()), words(Some(throughput)));
             let named = |words: &str| format!("{name} {words}");
             let same_as_table = billing(live) == to;
@@ -204,13 +229,14 @@ fn projection(wanted: &stack::Projection) -> String {
 #[cfg(test)]
 mod tests {
     use aws_sdk_dynamodb::types::{
-        BillingModeSummary, GlobalSecondaryIndexDescription, LocalSecondaryIndexDescription, SseDescription,
-        TableClassSummary,
+        BillingModeSummary, GlobalSecondaryIndexDescription, LocalSecondaryIndexDescription, SseDescription, SseStatus,
+        TableClassSummary, Tag,
     };
     use ecs_core::resource::Means;
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::dynamodb::MANAGED_KEY;
 
     fn config(more: &Value) -> TableConfig {
         let mut all = json!({
@@ -313,6 +339,15 @@ mod tests {
             ["capacity of a global secondary index: by-day 1 read, 5 write -> by-day 5 read, 5 write"]
         );
         assert_eq!(index_of(&index[0]), "by-day");
+        let scaled = |config: &Value, live: &Live| {
+            let names = indexes_to_scale(&self::config(config), &live.described);
+            names.into_iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(scaled(&five, &provisioned(1, 1)), ["by-day"]);
+        assert_eq!(scaled(&five, &provisioned(1, 5)), [""; 0], "DynamoDB refuses what is as it is");
+        assert_eq!(scaled(&five, &live()), ["by-day"], "all of them, when it was on demand");
+        let none = json!({"billing": {"read": 5, "write": 5}, "indexes": null});
+        assert_eq!(scaled(&none, &provisioned(1, 1)), [""; 0], "one of before is left as it is");
         assert_eq!(texts(&changes(&config(&json!({})), &provisioned(5, 5))), ["billing: 5 read, 5 write -> on demand"]);
     }
 
@@ -341,18 +376,36 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_the_file_names_are_told_apart() {
-        let encrypted = |key: &str| {
+    fn keys_are_told_apart_by_what_was_noted() {
+        let encrypted = |key: &str, noted: Option<&str>| {
             let mut live = live();
             live.described.sse_description = Some(SseDescription::builder().kms_master_key_arn(key).build());
+            let tag = |arn: &str| Tag::builder().key(MANAGED_KEY).value(arn).build().expect("a tag");
+            live.tags = noted.map(tag).into_iter().collect();
             live
         };
-        let key = "arn:aws:kms:eu-west-1:123456789012:key/k";
+        let (key, own) = ("arn:aws:kms:eu-west-1:123456789012:key/k", "arn:aws:kms:eu-west-1:123456789012:key/aws");
         let with = |encryption: &str| config(&json!({ "encryption": encryption }));
-        assert_eq!(changes(&with(key), &encrypted(key)), []);
-        assert_eq!(changes(&with("aws_managed"), &encrypted("arn:aws:kms:eu-west-1:123456789012:key/aws")), []);
-        assert_eq!(texts(&changes(&with(key), &encrypted("other"))), [format!("encryption: other -> {key}")]);
-        assert_eq!(texts(&changes(&with("aws_owned"), &encrypted(key))), [format!("encryption: {key} -> aws_owned")]);
+        assert_eq!(changes(&with(key), &encrypted(key, None)), []);
+        assert_eq!(changes(&with(AWS_MANAGED), &encrypted(own, Some(own))), []);
+        assert_eq!(changes(&with(own), &encrypted(own, Some(own))), [], "named by its ARN it is the same");
+        let cases = [
+            (with(key), encrypted("other", None), format!("encryption: other -> {key}")),
+            (with(key), encrypted(own, Some(own)), format!("encryption: aws_managed -> {key}")),
+            (with(AWS_OWNED), encrypted(key, None), format!("encryption: {key} -> aws_owned")),
+            (with(AWS_MANAGED), encrypted(key, Some(own)), format!("encryption: {key} -> aws_managed")),
+            (with(AWS_MANAGED), encrypted(own, None), format!("encryption: {own} -> aws_managed")),
+        ];
+        for (config, live, change) in cases {
+            assert_eq!(texts(&changes(&config, &live)), [change]);
+        }
+        assert_eq!(unnoted_key(&with(AWS_MANAGED), &encrypted(own, None)), Some(own));
+        assert_eq!(unnoted_key(&with(AWS_MANAGED), &encrypted(own, Some(own))), None);
+        assert_eq!(unnoted_key(&with(key), &encrypted(key, None)), None);
+        let mut changing = encrypted(key, None);
+        let sse = SseDescription::builder().kms_master_key_arn(key).status(SseStatus::Updating);
+        changing.described.sse_description = Some(sse.build());
+        assert_eq!(unnoted_key(&with(AWS_MANAGED), &changing), None, "it may still be the one before");
     }
 
     #[test]

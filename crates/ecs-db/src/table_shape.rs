@@ -103,18 +103,14 @@ pub fn throughput(throughput: Throughput) -> Result<ProvisionedThroughput> {
     built.write_capacity_units(throughput.write.into()).build().map_err(unbuilt)
 }
 
-/// Returns the capacity units of every index that a table has: they must be given with the table's own.
-pub fn throughputs(
-    live: &TableDescription,
-    throughput: &ProvisionedThroughput,
-) -> Result<Vec<GlobalSecondaryIndexUpdate>> {
-    let names = live.global_secondary_indexes().iter().filter_map(|index| index.index_name());
-    let update = |name: &str| {
-        let update = UpdateGlobalSecondaryIndexAction::builder().index_name(name);
+/// Returns the same capacity units for each of these indexes.
+pub fn throughputs(names: &[&str], throughput: &ProvisionedThroughput) -> Result<Vec<GlobalSecondaryIndexUpdate>> {
+    let update = |name: &&str| {
+        let update = UpdateGlobalSecondaryIndexAction::builder().index_name(*name);
         let update = update.provisioned_throughput(throughput.clone()).build().map_err(unbuilt)?;
         Ok(GlobalSecondaryIndexUpdate::builder().update(update).build())
     };
-    names.map(update).collect()
+    names.iter().map(update).collect()
 }
 
 /// Returns how a table is encrypted.

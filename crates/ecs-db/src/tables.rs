@@ -15,6 +15,8 @@ use zeroize::Zeroizing;
 use crate::former_tables::{self, FormerTables};
 use crate::table::Table;
 use crate::table_deletion::TableDeletion;
+use crate::table_difference::unnoted_key;
+use crate::table_shape::AWS_MANAGED;
 use crate::{DynamoDb, LAYER, Options};
 
 /// Makes the tables, and writes the member `tables` when all of them can be used.
@@ -55,9 +57,10 @@ async fn table(
         table().check_unprotected(&held)?;
     }
     let mut live = run.ready(dynamodb, &held).await?;
-    // Continuous backups and time to live are for a table that is active.
-    if run.applies() && held.is_new() && (config.point_in_time_recovery || config.ttl.is_some()) {
-        let again = run.ensure(dynamodb, table()).await?;
+    // Continuous backups and time to live are for a table that is active, and then it shows the key that it has.
+    let follows = config.point_in_time_recovery || config.ttl.is_some() || config.encryption == AWS_MANAGED;
+    if run.applies() && ((held.is_new() && follows) || unnoted_key(config, &live).is_some()) {
+        let again = run.ensure(dynamodb, table().knowing_key()).await?;
         live = run.ready(dynamodb, &again).await?;
     }
     Ok(member::Table { name: stack.table_name(key, config), arn: TableArn::from(live.arn()) })

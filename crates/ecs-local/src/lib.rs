@@ -32,6 +32,7 @@ mod recorder;
 mod refusal;
 mod route53;
 mod scheduler;
+mod secretsmanager;
 mod servicediscovery;
 mod ssm;
 mod sts;

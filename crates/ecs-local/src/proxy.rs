@@ -25,7 +25,7 @@ use crate::weather::broken::{self, Body, Broken};
 use crate::weather::{Go, Harm, Holds, Sky, Weather, When};
 use crate::{
     acm, application_autoscaling, cloudwatch, dynamodb, ec2, ecr, elasticloadbalancing, iam, logs, model, rds, route53,
-    scheduler, servicediscovery, ssm, sts,
+    scheduler, secretsmanager, servicediscovery, ssm, sts,
 };
 
 /// Control paths, for tests in other languages than Rust.
@@ -50,6 +50,7 @@ pub(crate) struct Proxy {
     pub(crate) route53: route53::State,
     pub(crate) dynamodb: dynamodb::State,
     pub(crate) iam: iam::State,
+    pub(crate) secretsmanager: secretsmanager::State,
     /// Held while moto loads: a reset in the middle fails.
     warming: Mutex<()>,
     served: AtomicU64,
@@ -82,6 +83,7 @@ impl Proxy {
             route53: route53::State::default(),
             dynamodb: dynamodb::State::default(),
             iam: iam::State::default(),
+            secretsmanager: secretsmanager::State::default(),
             warming: Mutex::new(()),
             served: AtomicU64::new(0),
         }
@@ -140,6 +142,7 @@ impl Proxy {
         self.route53.clear();
         self.dynamodb.clear();
         self.iam.clear();
+        self.secretsmanager.clear();
         Ok(())
     }
 
@@ -251,6 +254,7 @@ impl Proxy {
             "application-autoscaling" => application_autoscaling::answer(self, request).await,
             "logs" => logs::answer(self, request).await,
             "scheduler" => scheduler::answer(self, request).await,
+            "secretsmanager" => secretsmanager::answer(self, request).await,
             "servicediscovery" => servicediscovery::answer(self, request).await,
             "monitoring" => cloudwatch::answer(self, request).await,
             _ => self.upstream.forward(request).await,

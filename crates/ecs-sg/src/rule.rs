@@ -135,6 +135,14 @@ impl Rule {
         self.direction == other.direction && protocol && ports && peer
     }
 
+    /// Names its direction, as a [`ecs_core::Change::field`].
+    pub fn field(&self) -> &'static str {
+        match self.direction {
+            Direction::Ingress => "ingress rule",
+            Direction::Egress => "egress rule",
+        }
+    }
+
     /// Makes what EC2 is told of it.
     pub fn permission(&self) -> IpPermission {
         let builder = IpPermission::builder().ip_protocol(&self.protocol);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_ec2::types::{IpPermission, ResourceType};
 use ecs_aws::Answer as _;
+use ecs_core::id::SecurityGroupId;
 use ecs_core::stack::Direction;
 use ecs_core::{All as _, Change, Held, Owner, Resource, Result};
 use futures::join;
@@ -94,7 +95,7 @@ impl Resource for Rules {
         // Listed a moment ago.
         let live = self.read(ec2).await?;
         authorize(ec2, &self.group, &self.missing(&live)).await?;
-        revoke(ec2, &self.group, &self.unwanted(&live)).await?;
+        revoke(ec2, &self.group.id, &self.unwanted(&live)).await?;
         Ok(self.wanted.clone())
     }
 
@@ -103,14 +104,14 @@ impl Resource for Rules {
     fn diff(&self, live: &Vec<Rule>) -> Vec<Change> {
         let described = self.renamed(live).into_iter();
         let described = described.map(|(rule, from)| Change::update(RULE_DESCRIPTION, from, &rule.description));
-        let missing = self.missing(live).into_iter().map(|rule| Change::update(field(rule), "", rule.to_string()));
+        let missing = self.missing(live).into_iter().map(|rule| Change::update(rule.field(), "", rule.to_string()));
         let unwanted = self.unwanted(live).into_iter().map(|rule| {
             if rule.is_anything() {
-                Change::update(field(rule), rule.to_string(), "")
+                Change::update(rule.field(), rule.to_string(), "")
             } else if rule.is_a_services() {
-                Change::former(field(rule), rule.to_string())
+                Change::former(rule.field(), rule.to_string())
             } else {
-                Change::foreign(field(rule), rule.to_string())
+                Change::foreign(rule.field(), rule.to_string())
             }
         });
         missing.chain(described).chain(unwanted).collect()
@@ -121,7 +122,7 @@ impl Resource for Rules {
         // The engine hands foreign rules over only with --prune.
         let gone = |rule: &&Rule| {
             let gone = |change: &Change| {
-                change.to.is_empty() && change.field == field(rule) && change.from == rule.to_string()
+                change.to.is_empty() && change.field == rule.field() && change.from == rule.to_string()
             };
             changes.iter().any(gone)
         };
@@ -129,13 +130,13 @@ impl Resource for Rules {
         // In this order, so that nothing is cut off in between.
         let missing = self.missing(live);
         join!(authorize(ec2, &self.group, &missing), describe(ec2, &self.group, &renamed)).all()?;
-        revoke(ec2, &self.group, &gone).await
+        revoke(ec2, &self.group.id, &gone).await
     }
 
     async fn delete(&self, ec2: &Ec2, live: &Vec<Rule>) -> Result<()> {
         // Rules for ranges go with their group; those for groups would keep the groups in use.
         let references: Vec<_> = live.iter().filter(|rule| matches!(rule.peer, Peer::Group(_))).collect();
-        revoke(ec2, &self.group, &references).await
+        revoke(ec2, &self.group.id, &references).await
     }
 
     fn owner(&self, _live: &Vec<Rule>) -> Owner {
@@ -150,13 +151,6 @@ impl Resource for Rules {
     fn forget(&self) {
         self.known.set(false);
         self.group.forget();
-    }
-}
-
-fn field(rule: &Rule) -> &'static str {
-    match rule.direction {
-        Direction::Ingress => "ingress rule",
-        Direction::Egress => "egress rule",
     }
 }
 
@@ -199,16 +193,20 @@ async fn describe(ec2: &Ec2, group: &Live, rules: &[&Rule]) -> Result<()> {
     join!(ingress, egress).all().map(drop)
 }
 
-async fn revoke(ec2: &Ec2, group: &Live, rules: &[&Rule]) -> Result<()> {
+/// Revokes rules of a group.
+///
+/// # Errors
+/// Any refusal by EC2.
+pub async fn revoke(ec2: &Ec2, group: &SecurityGroupId, rules: &[&Rule]) -> Result<()> {
     let ingress = async {
         let Some(permissions) = permissions(rules, Direction::Ingress) else { return Ok(()) };
-        let call = ec2.write.revoke_security_group_ingress().group_id(group.id.as_str());
+        let call = ec2.write.revoke_security_group_ingress().group_id(group.as_str());
         let reply = call.set_ip_permissions(Some(permissions)).send().await;
         reply.answer("ec2:RevokeSecurityGroupIngress").map(drop)
     };
     let egress = async {
         let Some(permissions) = permissions(rules, Direction::Egress) else { return Ok(()) };
-        let call = ec2.write.revoke_security_group_egress().group_id(group.id.as_str());
+        let call = ec2.write.revoke_security_group_egress().group_id(group.as_str());
         let reply = call.set_ip_permissions(Some(permissions)).send().await;
         reply.answer("ec2:RevokeSecurityGroupEgress").map(drop)
     };

@@ -8,10 +8,15 @@ use aws_sdk_ec2::types::{Filter, ResourceType, SecurityGroup as Described, Tag, 
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::{SecurityGroupId, VpcId};
 use ecs_core::stack::SgGroup;
-use ecs_core::{Change, Error, Identity, Listing, Owner, Resource, Result, Stack, tag};
+use ecs_core::{All as _, Change, Error, Identity, Listing, Owner, Resource, Result, Stack, tag};
+use futures::join;
 
-use crate::rule::{self, Rule};
+use crate::rule::{self, Peer, Rule};
 use crate::{Ec2, LAYER};
+
+/// What to do about rules that keep a group from being deleted.
+pub const FREE: &str = "revoke those rules, or have their owner point them at another group (in the VPC console: Security \
+                        groups; or `aws ec2 revoke-security-group-ingress`, `-egress`), then run the same line again";
 
 /// The VPC's security groups with our names, listed once for all of them.
 pub type List = Rc<Listing<Vec<Described>>>;
@@ -111,11 +116,32 @@ pub async fn groups(ec2: &Ec2, vpc: &VpcId, stack: Option<&str>, list: &List) ->
 /// Any refusal by EC2.
 pub async fn ours(ec2: &Ec2, vpc: &VpcId, stack: &str, list: &List) -> Result<BTreeMap<String, SecurityGroupId>> {
     let groups = groups(ec2, vpc, Some(stack), list).await?;
-    let has = |group: &Described, key: &str, value: &str| {
-        group.tags().iter().any(|tag| tag.key() == Some(key) && tag.value() == Some(value))
-    };
-    let ours = groups.iter().filter(|group| has(group, tag::STACK, stack) && has(group, tag::LAYER, LAYER));
+    let ours = groups.iter().filter(|group| is_ours(group, stack));
     Ok(ours.filter_map(|group| Some((group.group_name()?.to_owned(), group.group_id()?.into()))).collect())
+}
+
+/// Says whether this layer of the stack has made a group.
+fn is_ours(group: &Described, stack: &str) -> bool {
+    let has =
+        |key: &str, value: &str| group.tags().iter().any(|tag| tag.key() == Some(key) && tag.value() == Some(value));
+    has(tag::STACK, stack) && has(tag::LAYER, LAYER)
+}
+
+/// Names the rules of somebody else's groups that refer to a group: it cannot be deleted as long as there is one.
+///
+/// Only groups of the same VPC keep it: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html>.
+/// A rule that refers to its own group does not; the rules of this layer's own groups go before any of those is deleted.
+pub fn foreign_references(groups: &[Described], vpc: &str, id: &SecurityGroupId, stack: &str) -> Vec<String> {
+    let others = groups
+        .iter()
+        .filter(|group| group.vpc_id() == Some(vpc) && group.group_id() != Some(id.as_str()) && !is_ours(group, stack));
+    let mut named = Vec::new();
+    for group in others {
+        let (name, other) = (group.group_name().unwrap_or_default(), group.group_id().unwrap_or_default());
+        let rules = rule::all(group).into_iter().filter(|rule| rule.peer == Peer::Group(id.clone()));
+        named.extend(rules.map(|rule| format!("{} `{rule}` of security group {name} ({other})", rule.field())));
+    }
+    named
 }
 
 /// Names the network interfaces that have a group.
@@ -134,6 +160,23 @@ pub async fn users(ec2: &Ec2, id: &SecurityGroupId) -> Result<Vec<String>> {
         )
     });
     Ok(names.collect())
+}
+
+/// Reads the groups with rules, in and out, that refer to a group.
+///
+/// # Errors
+/// Any refusal by EC2.
+async fn referring(ec2: &Ec2, id: &SecurityGroupId) -> Result<Vec<Described>> {
+    let find = async |filter: &str| {
+        let filter = Filter::builder().name(filter).values(id.as_str()).build();
+        let all = ec2.read.describe_security_groups().filters(filter).into_paginator().items().send();
+        all.collect::<Result<Vec<_>, _>>().await.answer("ec2:DescribeSecurityGroups")
+    };
+    let both = join!(find("ip-permission.group-id"), find("egress.ip-permission.group-id"));
+    let (mut groups, others) = both.all()?;
+    let known: Vec<Option<String>> = groups.iter().map(|group| group.group_id.clone()).collect();
+    groups.extend(others.into_iter().filter(|group| !known.contains(&group.group_id)));
+    Ok(groups)
 }
 
 /// Deletes a group.
@@ -214,8 +257,14 @@ impl Resource for SecurityGroup {
         delete(ec2, &live.id).await
     }
 
+    /// Names the network interfaces: they go, with what they are of. Rules of others' groups do not.
     async fn users(&self, ec2: &Ec2, live: &Live) -> Result<Vec<String>> {
-        users(ec2, &live.id).await
+        let (users, referring) = join!(users(ec2, &live.id), referring(ec2, &live.id)).all()?;
+        let references = foreign_references(&referring, live.vpc.as_str(), &live.id, &self.identity.stack);
+        if references.is_empty() {
+            return Ok(users);
+        }
+        Err(Error::other(format!("rules of others refer to it: {}", references.join(", "))).hint(FREE))
     }
 
     fn owner(&self, live: &Live) -> Owner {
@@ -241,4 +290,45 @@ pub fn tags(identity: &Identity, kind: ResourceType) -> TagSpecification {
 
 fn identity_tags(identity: &Identity) -> Vec<Tag> {
     identity.tags(|key, value| Tag::builder().key(key).value(value).build())
+}
+
+#[cfg(test)]
+mod tests {
+    use ecs_core::stack::Direction;
+
+    use super::*;
+
+    fn group(name: &str, vpc: &str, tags: &[(&str, &str)], rules: &[Rule]) -> Described {
+        let of = |direction: Direction| {
+            let rules = rules.iter().filter(move |rule| rule.direction == direction);
+            Some(rules.map(Rule::permission).collect())
+        };
+        let tags = tags.iter().map(|(key, value)| Tag::builder().key(*key).value(*value).build()).collect();
+        let group = Described::builder().group_name(name).group_id(format!("sg-{name}")).vpc_id(vpc);
+        let group = group.set_ip_permissions(of(Direction::Ingress));
+        group.set_ip_permissions_egress(of(Direction::Egress)).set_tags(Some(tags)).build()
+    }
+
+    #[test]
+    fn rules_of_others_that_refer_to_a_group_are_named() {
+        let to = |id: &str, direction| Rule::new(direction, 443, Peer::Group(id.into()), "");
+        let (ingress, egress) = (to("sg-tasks", Direction::Ingress), to("sg-tasks", Direction::Egress));
+        let (both, ours) = ([ingress.clone(), egress], [(tag::STACK, "prod"), (tag::LAYER, LAYER)]);
+        let groups = [
+            group("tasks", "vpc-1", &[], &both),
+            group("db", "vpc-1", &ours, &both),
+            group("endpoints", "vpc-1", &[(tag::STACK, "prod"), (tag::LAYER, "net")], std::slice::from_ref(&ingress)),
+            group("bastion", "vpc-1", &[], &both),
+            group("monitoring", "vpc-1", &[], &[to("sg-other", Direction::Egress), Rule::anything()]),
+            group("peer", "vpc-2", &[], &both),
+        ];
+        assert_eq!(
+            foreign_references(&groups, "vpc-1", &"sg-tasks".into(), "prod"),
+            [
+                "ingress rule `tcp 443 from sg-tasks` of security group endpoints (sg-endpoints)",
+                "ingress rule `tcp 443 from sg-tasks` of security group bastion (sg-bastion)",
+                "egress rule `tcp 443 to sg-tasks` of security group bastion (sg-bastion)",
+            ]
+        );
+    }
 }

@@ -15,7 +15,7 @@ use crate::error::{All as _, Error, Kind, Result};
 use crate::resource::Resource;
 use crate::tag::Owner;
 
-/// How often a deletion that is refused asks what stands in its way: more often than it says so.
+/// How often a deletion that is refused asks again what stands in its way: more often than it says so.
 const ASK_EVERY: Duration = Duration::from_secs(6);
 
 /// Something that exists and is to be deleted.
@@ -166,7 +166,7 @@ impl Run<'_> {
         let what = format!("{} to be gone", label(&*resource));
         let mut wait = Wait::new(self, what, R::USUAL, R::PATIENCE);
         let mut tries = Tries::new(self);
-        let (mut users, mut asked) = (Vec::new(), Instant::now());
+        let (mut users, mut asked) = (Vec::new(), None::<Instant>);
         let deleting = |error: Error| error.doing(doing("deleting", &*resource));
         loop {
             self.stop.check()?;
@@ -174,14 +174,14 @@ impl Run<'_> {
                 Ok(()) => break,
                 Err(error) if error.kind() == Kind::NotFound => break,
                 Err(error) if error.kind() == Kind::InUse => {
-                    if asked.elapsed() >= ASK_EVERY {
+                    if asked.is_none_or(|asked| asked.elapsed() >= ASK_EVERY) {
                         match resource.users(&api, &live).await {
                             Ok(found) => users = found,
                             // The next look may tell.
                             Err(error) if self.may_pass(&error) => {}
                             Err(error) => return Err(deleting(error)),
                         }
-                        asked = Instant::now();
+                        asked = Some(Instant::now());
                     }
                     let state = match users.as_slice() {
                         [] => format!("still in use ({})", error.message()),

@@ -282,6 +282,15 @@ impl<'a> Run<'a> {
         if self.destroys() { Ok(()) } else { self.output.member(M::NAME, &()) }
     }
 
+    /// Says that something has changed, or in a plan would, that is no resource of its own, and counts it.
+    pub fn say_changed(&self, what: &str) {
+        match self.mode {
+            Mode::Plan => self.console.say("plan", &format!("~ change {what}")),
+            Mode::Apply | Mode::Destroy { .. } => self.console.say("changed", &format!("changed {what}")),
+        }
+        self.counts.borrow_mut().change += 1;
+    }
+
     /// Tells that ids from another tool may be so new that AWS does not show them everywhere yet.
     pub fn expect_lag(&self, lag: bool) {
         self.lag.set(self.lag.get() || lag);

@@ -43,6 +43,10 @@ pub struct DbConfig {
     /// Where the master password lives: `parameter`: made here and kept in the Parameter Store;
     /// `secrets_manager`: made and kept by RDS in Secrets Manager
     pub password: PasswordStore,
+    /// Days after which RDS changes the password that it keeps in Secrets Manager (default: as RDS sets it, which is 7)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub password_rotation_days: Option<u16>,
     /// Days that automatic backups are kept; 0 switches them off
     #[schemars(range(min = 0, max = 35))]
     pub backup_retention_days: i32,

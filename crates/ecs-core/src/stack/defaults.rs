@@ -150,6 +150,7 @@ impl Default for DbConfig {
             user: "postgres".to_owned(),
             port: 5432,
             password: PasswordStore::Parameter,
+            password_rotation_days: None,
             backup_retention_days: 7,
             auto_minor_version_upgrade: true,
             encrypted: true,

@@ -39,8 +39,12 @@ pub(super) struct Table {
     going: HashMap<String, (f64, Value)>,
     /// Its class, if it was given one
     pub(super) class: Option<String>,
-    /// Its encryption, if it was changed: the ARN of the key, or none
+    /// Its encryption, if it was given or changed: the ARN of the key, or none
     pub(super) encryption: Option<Option<String>>,
+    /// When its encryption stops being `UPDATING`: the table is `ACTIVE` meanwhile, and shows the key of before
+    encrypted: f64,
+    /// That key
+    pub(super) key_before: Option<String>,
 }
 
 impl Table {
@@ -53,6 +57,17 @@ impl Table {
         } else {
             (now < self.updated).then_some("UPDATING")
         }
+    }
+
+    /// Whether the key that encrypts it is being changed.
+    pub(super) fn is_being_encrypted(&self, now: f64) -> bool {
+        now < self.encrypted
+    }
+
+    /// The ARN of the key that it has or is being given, if any; `described` is what moto says.
+    pub(super) fn key(&self, described: &Value) -> Option<String> {
+        let moto = || described["SSEDescription"]["KMSMasterKeyArn"].as_str().map(str::to_owned);
+        self.encryption.clone().unwrap_or_else(moto)
     }
 
     /// Whether an index is being filled.
@@ -137,18 +152,20 @@ pub(super) fn took_effect(proxy: &Proxy, request: &Request, key: &Key, before: &
     match request.operation.as_str() {
         "CreateTable" => {
             let class = call["TableClass"].as_str().map(str::to_owned);
-            tables.insert(key.clone(), Table { created: later(proxy, provisioning.table), class, ..Table::default() });
+            let created = later(proxy, provisioning.table);
+            tables.insert(key.clone(), Table { created, class, encryption: encryption(request), ..Table::default() });
         }
         "UpdateTable" => {
             let table = tables.entry(key.clone()).or_default();
-            table.updated = later(proxy, provisioning.table_change);
+            let change = later(proxy, provisioning.table_change);
             if let Some(class) = call["TableClass"].as_str() {
                 table.class = Some(class.to_owned());
             }
-            if let Some(on) = call["SSESpecification"]["Enabled"].as_bool() {
-                let own = format!("arn:aws:kms:{}:{ACCOUNT}:key/{OWN_KEY}", key.0);
-                let given = call["SSESpecification"]["KMSMasterKeyId"].as_str().map(str::to_owned);
-                table.encryption = Some(on.then(|| given.unwrap_or(own)));
+            if let Some(encryption) = encryption(request) {
+                table.key_before = table.key(before);
+                (table.encryption, table.encrypted) = (Some(encryption), change);
+            } else {
+                table.updated = change;
             }
             let lasts = later(proxy, provisioning.table_index);
             for update in call["GlobalSecondaryIndexUpdates"].as_array().into_iter().flatten() {
@@ -171,6 +188,14 @@ pub(super) fn took_effect(proxy: &Proxy, request: &Request, key: &Key, before: &
         "UpdateTimeToLive" => tables.entry(key.clone()).or_default().time_to_live = later(proxy, TIME_TO_LIVE),
         _ => {}
     }
+}
+
+/// The encryption that a call asks for, if it does: the ARN of the key, or none.
+fn encryption(request: &Request) -> Option<Option<String>> {
+    let asked = &request.json["SSESpecification"];
+    let own = || format!("arn:aws:kms:{}:{ACCOUNT}:key/{OWN_KEY}", request.region);
+    let key = || asked["KMSMasterKeyId"].as_str().map_or_else(own, str::to_owned);
+    asked["Enabled"].as_bool().map(|on| on.then(key))
 }
 
 #[cfg(test)]

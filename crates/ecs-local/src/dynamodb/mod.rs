@@ -17,7 +17,7 @@ use crate::turn::Turn;
 /// What the target of DynamoDB's calls starts with.
 const TARGET: &str = "DynamoDB_20120810";
 
-/// Where moto's account has its own key for DynamoDB, once a table that is there is given it.
+/// The account's own key for DynamoDB, `aws/dynamodb`.
 const OWN_KEY: &str = "00000000-0000-4000-8000-00000000dddb";
 
 /// What ends the name of the backup that DynamoDB itself makes of a table with point-in-time recovery.

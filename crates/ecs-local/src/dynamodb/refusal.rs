@@ -19,6 +19,7 @@ pub(super) async fn check(proxy: &Proxy, request: &Request, key: &Key) -> Result
         ("UpdateTable" | "UpdateTimeToLive", Some(status @ ("CREATING" | "DELETING"))) => Err(in_use(key, status)),
         ("UpdateTable" | "DeleteTable", Some("UPDATING")) => Err(in_use(key, "UPDATING")),
         ("DeleteTable", Some("CREATING")) => Err(in_use(key, "CREATING")),
+        ("DeleteTable", None) if table.is_being_encrypted(now) => Err(in_use(key, "UPDATING")),
         // "While a backup is in progress, you can't delete the source table" (developer guide, on-demand backups).
         ("DeleteTable", None) if table.is_being_backed_up(now) => Err(in_use(key, "backed up")),
         ("DeleteTable", None) => check_unprotected(proxy, key).await,
@@ -87,6 +88,8 @@ async fn check_update(proxy: &Proxy, request: &Request, key: &Key, known: &Table
             "One or more parameter values were invalid: Only one kind of change can be made at a time",
         ));
     }
+    check_encryption(call, &table, known, proxy.clock.now())?;
+    check_capacity(call, &table, updates)?;
     for update in updates {
         if has(&update["Create"]["IndexName"]) && !update["Create"].is_null() {
             return Err(invalid("Attempting to create an index which already exists"));
@@ -108,6 +111,60 @@ async fn check_update(proxy: &Proxy, request: &Request, key: &Key, known: &Table
     Ok(())
 }
 
+/// Refuses a key that the table has, by its ARN, and any other while one is being changed. The account's own key is no
+/// refusal when it is asked for again: the table is encrypted anew.
+fn check_encryption(call: &Value, table: &Value, known: &Table, now: f64) -> Result<(), Refusal> {
+    let asked = &call["SSESpecification"];
+    let Some(on) = asked["Enabled"].as_bool() else { return Ok(()) };
+    if known.is_being_encrypted(now) {
+        let message =
+            "Attempt to change a resource which is still in use: Server-Side Encryption is still being updated";
+        return Err(Refusal::new("ResourceInUseException", message));
+    }
+    match (on, known.key(table), asked["KMSMasterKeyId"].as_str()) {
+        (false, None, _) => {
+            Err(invalid("One or more parameter values were invalid: Table is already encrypted by default"))
+        }
+        (true, Some(is), Some(asked)) if is == asked => Err(invalid(
+            "One or more parameter values were invalid: Table is already encrypted with given KMSMasterKeyId. Use \
+             KMSMasterKeyId parameter if you want to change Master Key",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses capacity of a table or an index that is as it is.
+fn check_capacity(call: &Value, table: &Value, updates: &[Value]) -> Result<(), Refusal> {
+    if table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST" {
+        return Ok(());
+    }
+    let check = |what: &str, asked: &Value, is: &Value| {
+        let (read, write) = ("ReadCapacityUnits", "WriteCapacityUnits");
+        if asked.is_null() || asked[read] != is[read] || asked[write] != is[write] {
+            return Ok(());
+        }
+        let units = |name: &str| {
+            let noun = what.split(' ').next().unwrap_or_default();
+            format!("Current {name} provisioned for the {noun}: {}. Requested {name}: {}.", is[name], asked[name])
+        };
+        Err(invalid(format!(
+            "The provisioned throughput for the {what} will not change. The requested value equals the current value. \
+             {} {} Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits.",
+            units(read),
+            units(write)
+        )))
+    };
+    check("table", &call["ProvisionedThroughput"], &table["ProvisionedThroughput"])?;
+    let indexes = || table["GlobalSecondaryIndexes"].as_array().into_iter().flatten();
+    for update in updates.iter().map(|update| &update["Update"]).filter(|update| !update.is_null()) {
+        if let Some(index) = indexes().find(|index| index["IndexName"] == update["IndexName"]) {
+            let what = format!("index {}", update["IndexName"].as_str().unwrap_or_default());
+            check(&what, &update["ProvisionedThroughput"], &index["ProvisionedThroughput"])?;
+        }
+    }
+    Ok(())
+}
+
 async fn check_time_to_live(proxy: &Proxy, request: &Request, key: &Key, known: &Table) -> Result<(), Refusal> {
     let described = ask(proxy, key, "DescribeTimeToLive", json!({})).await;
     let is = &described["TimeToLiveDescription"];
@@ -125,5 +182,36 @@ async fn check_time_to_live(proxy: &Proxy, request: &Request, key: &Key, known: 
         ))),
         (Some("DISABLED"), Some(false)) => Err(invalid("TimeToLive is already disabled")),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capacity_that_is_as_it_is_is_refused() {
+        let units = |read: u32| json!({"ReadCapacityUnits": read, "WriteCapacityUnits": 5});
+        let table = json!({
+            "ProvisionedThroughput": units(5),
+            "GlobalSecondaryIndexes": [{"IndexName": "by-day", "ProvisionedThroughput": units(5)}]
+        });
+        let index = |read: u32| json!({"Update": {"IndexName": "by-day", "ProvisionedThroughput": units(read)}});
+        let refused = |read: u32, indexes: &[Value]| {
+            check_capacity(&json!({"ProvisionedThroughput": units(read)}), &table, indexes).is_err()
+        };
+        assert!(!refused(6, &[]) && !refused(6, &[index(6)]));
+        assert!(refused(5, &[]) && refused(6, &[index(5)]));
+    }
+
+    #[test]
+    fn a_key_that_the_table_has_is_refused_by_its_arn_alone() {
+        let (known, table) = (Table::default(), json!({"SSEDescription": {"KMSMasterKeyArn": "arn:k"}}));
+        let refused = |specification: Value, table: &Value| {
+            check_encryption(&json!({"SSESpecification": specification}), table, &known, 0.0).is_err()
+        };
+        assert!(refused(json!({"Enabled": true, "SSEType": "KMS", "KMSMasterKeyId": "arn:k"}), &table));
+        assert!(!refused(json!({"Enabled": true, "SSEType": "KMS"}), &table));
+        assert!(!refused(json!({"Enabled": false}), &table) && refused(json!({"Enabled": false}), &json!({})));
     }
 }

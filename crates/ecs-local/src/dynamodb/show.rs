@@ -44,6 +44,12 @@ fn table(table: &mut Value, known: &Table, now: f64) {
         table["TableClassSummary"] = json!({ "TableClass": class });
     }
     match &known.encryption {
+        Some(_) if known.is_being_encrypted(now) => {
+            table["SSEDescription"] = json!({ "Status": "UPDATING" });
+            if let Some(key) = &known.key_before {
+                table["SSEDescription"] = json!({ "Status": "UPDATING", "SSEType": "KMS", "KMSMasterKeyArn": key });
+            }
+        }
         Some(Some(key)) => {
             table["SSEDescription"] = json!({ "Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": key });
         }

@@ -129,6 +129,7 @@ fn paths(kind: &Kind, name: &str) -> Vec<String> {
         ("vpcEndpointSet", "vpc-endpoint-state") => "state",
         ("securityGroupInfo", "description") => "groupDescription",
         ("securityGroupInfo", "ip-permission.group-id") => "ipPermissions/item/groups/item/groupId",
+        ("securityGroupInfo", "egress.ip-permission.group-id") => "ipPermissionsEgress/item/groups/item/groupId",
         ("securityGroupInfo", "ip-permission.cidr") => "ipPermissions/item/ipRanges/item/cidrIp",
         ("vpcSet" | "subnetSet", "cidr") => "cidrBlock",
         ("vpcSet", "cidr-block-association.state") => "cidrBlockAssociationSet/item/cidrBlockState/state",

@@ -1,7 +1,7 @@
 //! The database: its names, version and storage.
 
 use super::{Mistake, did_you_mean, one_of};
-use crate::stack::{DbConfig, Stack};
+use crate::stack::{DbConfig, PasswordStore, Stack};
 
 /// Storage types that need nothing besides a size, and the sizes in GiB that they take.
 ///
@@ -51,6 +51,7 @@ pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
             found.push(mistake.related(&["db", "force_tls"]));
         }
     }
+    found.extend(password_rotation(db));
     identifiers(db, found);
     version_and_class(db, found);
     storage(db, found);
@@ -65,6 +66,21 @@ pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
     if db.database == "rdsadmin" {
         found.push(Mistake::value("/db/database", "RDS keeps the database name `rdsadmin` for itself"));
     }
+}
+
+/// Returns what is wrong with a rotation of the password: RDS alone rotates, and nothing but what it keeps itself.
+fn password_rotation(db: &DbConfig) -> Option<Mistake> {
+    db.password_rotation_days?;
+    let place = "/db/password_rotation_days";
+    if db.existing {
+        let mistake = Mistake::value(place, "the password of a database that somebody else made is not ours to rotate");
+        return Some(mistake.related(&["db", "existing"]));
+    }
+    (db.password == PasswordStore::Parameter).then(|| {
+        Mistake::value(place, "nobody rotates a password that is kept in the Parameter Store").hint(
+            "`password = \"secrets_manager\"` has RDS keep and rotate it; `ecs-db --rotate-password` changes it once",
+        )
+    })
 }
 
 /// Source: `CreateDBInstance`, `DBInstanceIdentifier`; `CreateDBSubnetGroup`, `DBSubnetGroupName`.

@@ -60,6 +60,12 @@ fn every_mistake_in_databases_and_tables_says_where_what_and_what_to_do() {
             &["db.identifier: the database identifier `A` must start with a lower-case letter"],
         ),
         (
+            json!({"db": {"password_rotation_days": 30}}),
+            &[
+                "db.password_rotation_days: nobody rotates a password that is kept in the Parameter Store (`password = \"secrets_manager\"` has RDS keep and rotate it; `ecs-db --rotate-password` changes it once)",
+            ],
+        ),
+        (
             json!({"db": {"identifier": "a--b"}}),
             &["db.identifier: the database identifier `a--b` must not end with a hyphen or have two in a row"],
         ),
