@@ -115,7 +115,7 @@ async fn a_third_service_comes_with_a_few_lines_and_goes_with_prune() {
     let planned = prune(&cloud, "plan --exit-code").await;
     assert_eq!((planned.code, cloud.take_writes()), (3, Vec::new()), "{}", planned.stderr);
 
-    // With --prune it goes, but for what holds data.
+    // With --prune it goes, but for what holds data; and what it ran with goes after it.
     let pruned = prune(&cloud, "").await.ok();
     let writes = cloud.take_writes();
     assert!(!writes.contains(&"ecs:UpdateService".to_owned()), "{writes:?}");
@@ -123,6 +123,22 @@ async fn a_third_service_comes_with_a_few_lines_and_goes_with_prune() {
     for what in ["log group /ecs/reporting: it holds data", "ECR repository reporting-repo: it holds data"] {
         assert!(pruned.stderr.contains(what), "{what}: {}", pruned.stderr);
     }
+    let stays = [
+        ("ecs-iam", "IAM role reportingTaskRole", "service reporting-service"),
+        ("ecs-iam", "IAM role ecsSchedulerRole", "schedule monthly"),
+        ("ecs-db", "parameter /ecs/reporting/DB_HOST", "service reporting-service"),
+        ("ecs-alb", "parameter /ecs/reporting/API_URL", "service reporting-service"),
+    ];
+    for (tool, what, user) in stays {
+        let line = format!("{tool}: warning: {what} is no longer needed, but {user} still runs with it");
+        assert!(pruned.stderr.contains(&line), "{line}: {}", pruned.stderr);
+    }
+    let removed = |writes: &[String], what: &str| writes.iter().filter(|write| *write == what).count();
+    assert_eq!(["iam:DeleteRole", "ssm:DeleteParameter"].map(|what| removed(&writes, what)), [0, 0], "{writes:?}");
+    let settled = prune(&cloud, "").await.ok();
+    let writes = cloud.take_writes();
+    assert_eq!(["iam:DeleteRole", "ssm:DeleteParameter"].map(|what| removed(&writes, what)), [2, 2], "{writes:?}");
+    assert_eq!(services(&first), services(&settled));
     let mut left = cloud.inventory().await;
     // An empty group costs nothing, and is there for the next schedule.
     for (kind, member, name) in [
@@ -136,8 +152,8 @@ async fn a_third_service_comes_with_a_few_lines_and_goes_with_prune() {
         assert_eq!(items.len() + 1, before, "{kind}");
     }
     assert_same(&two_new, &left, "with --prune");
-    let settled = prune(&cloud, "").await.ok();
-    assert_eq!(cloud.take_writes(), [""; 0], "{}", settled.stderr);
+    let planned = prune(&cloud, "plan --exit-code").await;
+    assert_eq!((planned.code, cloud.take_writes()), (0, Vec::new()), "{}", planned.stderr);
 
     // A destroy finds what the file no longer tells of, a living service too.
     cloud.pipe(&TOOLS, "", &three).await.ok();

@@ -13,6 +13,9 @@ pub fn policy() -> Value {
                 "Action": [
                     "ecs:DescribeServices",
                     "ecs:DescribeTaskDefinition",
+                    "ecs:DescribeTasks",
+                    "ecs:ListServices",
+                    "ecs:ListTasks",
                     "elasticloadbalancing:DescribeListenerCertificates",
                     "elasticloadbalancing:DescribeListeners",
                     "elasticloadbalancing:DescribeLoadBalancers",
@@ -21,6 +24,8 @@ pub fn policy() -> Value {
                     "elasticloadbalancing:DescribeTargetGroupAttributes",
                     "elasticloadbalancing:DescribeTargetGroups",
                     "elasticloadbalancing:DescribeTargetHealth",
+                    "scheduler:GetSchedule",
+                    "scheduler:ListSchedules",
                     "ssm:DescribeParameters",
                     "sts:GetCallerIdentity"
                 ],

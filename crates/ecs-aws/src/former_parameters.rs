@@ -27,10 +27,10 @@ pub struct Spared {
 
 /// Reports the parameters of one layer that the stack file no longer has, or as told removes them; a destroy deletes them.
 ///
-/// One that a service of the file still runs with stays even then: its tasks could not start again.
+/// One that something still runs with stays even then: its tasks could not start again.
 ///
 /// # Errors
-/// Any refusal by SSM or ECS.
+/// Any refusal by SSM, ECS or EventBridge Scheduler.
 pub async fn ensure(
     run: &Run<'_>,
     session: &Session,
@@ -63,12 +63,8 @@ pub async fn ensure(
     }
     if run.prunes() {
         let used = InUse::read(session, stack).await?;
-        for (name, service) in found.iter().filter_map(|name| Some((name, used.of_parameter(name)?))) {
-            let line = format!(
-                "parameter {name} is no longer needed, but service {service} still runs with it: left alone until a run \
-                 with --prune after its next deployment"
-            );
-            run.console().warn(&line);
+        for (name, user) in found.iter().filter_map(|name| Some((name, used.of_parameter(name)?))) {
+            run.console().warn(&InUse::stays(&format!("parameter {name}"), user));
             former.kept.insert(name.clone());
         }
     }

@@ -99,11 +99,16 @@ impl Tool for Db {
                     "Action": [
                         "ecs:DescribeServices",
                         "ecs:DescribeTaskDefinition",
+                        "ecs:DescribeTasks",
+                        "ecs:ListServices",
+                        "ecs:ListTasks",
                         "rds:DescribeDBEngineVersions",
                         "rds:DescribeDBInstances",
                         "rds:DescribeDBParameterGroups",
                         "rds:DescribeDBParameters",
                         "rds:DescribeDBSubnetGroups",
+                        "scheduler:GetSchedule",
+                        "scheduler:ListSchedules",
                         "ssm:DescribeParameters"
                     ],
                     "Resource": "*"
@@ -445,7 +450,7 @@ mod tests {
 
     #[test]
     fn the_policy_allows_exactly_the_calls() {
-        let services = ["dynamodb:", "ecs:", "rds:", "secretsmanager:", "ssm:", "sts:"];
+        let services = ["dynamodb:", "ecs:", "rds:", "scheduler:", "secretsmanager:", "ssm:", "sts:"];
         let is_action = |text: &str| services.iter().any(|service| text.starts_with(service)) && !text.contains(' ');
         let calls: BTreeSet<&str> =
             SOURCES.iter().flat_map(|source| source.split('"')).filter(|text| is_action(text)).collect();

@@ -37,10 +37,10 @@ impl Former {
 
     /// Reports what there is, or as told removes it; says nothing where there is nothing.
     ///
-    /// A role that a service of the file still runs with stays even then: its tasks could do nothing any more.
+    /// A role that something still runs with stays even then: its tasks could do nothing any more.
     ///
     /// # Errors
-    /// Any refusal by IAM or ECS.
+    /// Any refusal by IAM, ECS or EventBridge Scheduler.
     pub async fn ensure(mut self, run: &Run<'_>, session: &Session, iam: &IamApi) -> Result<()> {
         let found = self.look(iam).await.map_err(|error| error.doing(format!("reading {}", Self::KIND)))?;
         if found.is_empty() {
@@ -48,13 +48,8 @@ impl Former {
         }
         if run.prunes() {
             let used = InUse::read(session, &self.stack).await?;
-            for (one, service) in found.iter().filter_map(|one| Some((one, used.of_arn(&one.arn)?))) {
-                let line = format!(
-                    "IAM role {} is no longer needed, but service {service} still runs with it: left alone until a run \
-                     with --prune after its next deployment",
-                    one.name
-                );
-                run.console().warn(&line);
+            for (one, user) in found.iter().filter_map(|one| Some((one, used.of_arn(&one.arn)?))) {
+                run.console().warn(&InUse::stays(&format!("IAM role {}", one.name), user));
                 self.kept.insert(one.name.clone());
             }
         }

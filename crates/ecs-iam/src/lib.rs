@@ -64,8 +64,13 @@ impl Tool for Iam {
                     "Action": [
                         "ecs:DescribeServices",
                         "ecs:DescribeTaskDefinition",
+                        "ecs:DescribeTasks",
+                        "ecs:ListServices",
+                        "ecs:ListTasks",
                         "iam:ListOpenIDConnectProviders",
                         "iam:ListRoles",
+                        "scheduler:GetSchedule",
+                        "scheduler:ListSchedules",
                         "sts:GetCallerIdentity"
                     ],
                     "Resource": "*"
