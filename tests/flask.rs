@@ -278,7 +278,7 @@ async fn a_table_that_takes_its_time_is_waited_for() {
     cloud.take_calls();
     cloud.shell(&format!("ecs-db --no-input {}", with(&second))).await.ok();
     assert_eq!(cloud.take_writes(), [""; 0]);
-    let none = overlay(&format!("{text}point_in_time_recovery = false\n"));
+    let none = overlay(&format!("{text}point_in_time_recovery = false\nencryption = \"aws_owned\"\n"));
     cloud.shell(&format!("ecs-db --no-input --prune {}", with(&none))).await.ok();
     cloud.shell(&format!("ecs-db destroy --no-input {}", with(&none))).await.ok();
     let left = inventory(&cloud).await;

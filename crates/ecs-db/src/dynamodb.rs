@@ -51,7 +51,7 @@ impl Live {
 
     /// Says whether DynamoDB is changing the key that encrypts it: its status is `ACTIVE` meanwhile.
     pub fn is_being_encrypted(&self) -> bool {
-        self.described.sse_description().and_then(|sse| sse.status()) == Some(&SseStatus::Updating)
+        is_being_encrypted(Some(&self.described))
     }
 
     /// Says whether DynamoDB refuses to delete it.
@@ -63,6 +63,12 @@ impl Live {
     pub fn owner(&self, identity: &Identity) -> Owner {
         identity.owner(self.tags.iter().map(|tag| (tag.key(), tag.value())))
     }
+}
+
+/// Says whether a table is being encrypted with another key, as DynamoDB describes it.
+pub fn is_being_encrypted(described: Option<&TableDescription>) -> bool {
+    let sse = described.and_then(|described| described.sse_description());
+    sse.and_then(|sse| sse.status()) == Some(&SseStatus::Updating)
 }
 
 /// Returns the identity tags for a create call.

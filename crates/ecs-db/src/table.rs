@@ -1,6 +1,6 @@
 //! A DynamoDB table.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,12 +15,17 @@ use ecs_core::console::Console;
 use ecs_core::id::TableArn;
 use ecs_core::stack::TableConfig;
 use ecs_core::{Change, Error, Health, Identity, Kind, Owner, Resource, Result, Stack};
+use tokio::time::Instant;
 
 use crate::dynamodb::{self, Live, MANAGED_KEY};
 use crate::table_deletion::{TableDeletion, UNPROTECT};
 use crate::table_difference as difference;
 use crate::table_shape as shape;
 use crate::{DynamoDb, LAYER};
+
+/// How long DescribeTable, which is eventually consistent, may show a table as it was before a change:
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DescribeTable.html>
+const SHOWS: Duration = Duration::from_secs(5);
 
 /// A DynamoDB table, with its indexes.
 #[derive(Debug)]
@@ -32,6 +37,8 @@ pub struct Table {
     deletion: Rc<TableDeletion>,
     /// Changes that this run has asked for: DescribeTable may not show them yet
     asked: RefCell<BTreeSet<String>>,
+    /// When DynamoDB has said that it changes the key, as long as no look at the table has shown that
+    told: Cell<Option<Instant>>,
     /// Whether this run has had it use the account's own key, where the file wants that
     knows_key: bool,
 }
@@ -56,6 +63,7 @@ impl Table {
             console: console.clone(),
             deletion: Rc::clone(deletion),
             asked: RefCell::default(),
+            told: Cell::default(),
             knows_key: false,
         }
     }
@@ -125,7 +133,10 @@ impl Table {
             }
             other => return Err(Error::other(format!("{other} cannot be changed"))),
         };
-        call.send().await.answer("dynamodb:UpdateTable").map_err(explain)?;
+        let reply = call.send().await.answer("dynamodb:UpdateTable").map_err(explain)?;
+        if dynamodb::is_being_encrypted(reply.table_description.as_ref()) {
+            self.told.set(Some(Instant::now()));
+        }
         Ok(())
     }
 
@@ -212,8 +223,10 @@ impl Resource for Table {
     fn diff(&self, live: &Live) -> Vec<Change> {
         let Some(config) = self.config.as_ref().filter(|_| !live.made) else { return Vec::new() };
         let mut changes = difference::changes(config, live);
-        if let Some(key) = difference::unnoted_key(config, live).filter(|_| self.knows_key) {
+        if self.knows_key {
             changes.retain(|change| change.field != difference::ENCRYPTION);
+        }
+        if let Some(key) = difference::unnoted_key(config, live).filter(|_| self.knows_key) {
             changes.push(Change::update(difference::MANAGED_KEY_TAG, live.managed_key().unwrap_or_default(), key));
         }
         let asked = self.asked.borrow();
@@ -292,7 +305,11 @@ impl Resource for Table {
             Some(TableStatus::Creating | TableStatus::Updating | _) | None => return Health::Pending(status),
         }
         // Meanwhile DynamoDB refuses to delete it, and may still show the key of before.
-        if live.is_being_encrypted() {
+        let encrypted = live.is_being_encrypted();
+        if encrypted {
+            self.told.set(None);
+        }
+        if encrypted || self.told.get().is_some_and(|told| told.elapsed() < SHOWS) {
             return Health::Pending("being encrypted with another key".to_owned());
         }
         let indexes = live.described.global_secondary_indexes();
@@ -422,7 +439,11 @@ mod tests {
         };
         assert_eq!(of(&first, SseStatus::Enabled), ["encryption: arn:key -> aws_managed"]);
         assert_eq!(of(&later, SseStatus::Enabled), ["tag of the AWS managed key: add arn:key"]);
+        // A look may be older than what DynamoDB has said.
+        first.told.set(Some(Instant::now()));
+        assert!(matches!(first.health(&live(SseStatus::Enabled)), Health::Pending(_)));
         assert!(matches!(first.health(&live(SseStatus::Updating)), Health::Pending(_)));
+        assert_eq!(first.health(&live(SseStatus::Enabled)), Health::Ready);
         // Whatever key it shows: it has been told.
         first.asked.borrow_mut().insert(difference::ENCRYPTION.to_owned());
         assert_eq!(of(&first, SseStatus::Enabled), [""; 0]);
