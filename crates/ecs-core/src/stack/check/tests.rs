@@ -679,6 +679,14 @@ fn every_mistake_says_where_what_and_what_to_do() {
         ),
         (json!({"iam": {"github": {"repository": "org/repo.js", "environment": "production"}}}), &[]),
         (
+            json!({"iam": {"ci_user": {"name": "a/b"}}, "services": {"frontend": {"task_role": "ecs-production-deploy"}}}),
+            &[
+                "iam.ci_user.name: the user name `a/b` holds '/', only letters, digits and _+=,.@- are allowed",
+                "services.frontend.task_role: the task role of `frontend` is the deploy role `ecs-production-deploy` (the containers could then deploy)",
+            ],
+        ),
+        (json!({"iam": {"ci_user": {}}}), &[]),
+        (
             json!({"services": {"frontend": {"health_path": "health", "log_group": "a b", "family": "a b", "container": "", "task_role": "a b", "name": "a".repeat(256)}}}),
             &[
                 "services.frontend.name: the service name `aaaaaaaaaaaaaaaaaaaaaaaa…` has 256 characters, at most 255 are allowed",
