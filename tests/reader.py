@@ -397,6 +397,25 @@ class Account:
         return roles
 
     @cached_property
+    def users(self) -> list[Json]:
+        """All users, each with `Tags`, `Attached`, `Inline` and `Keys`."""
+        users = []
+        for user in self.all("iam", "list_users", "Users"):
+            name = user["UserName"]
+            user = self.call("iam", "get_user", UserName=name)["User"]
+            attached = self.all("iam", "list_attached_user_policies", "AttachedPolicies", UserName=name)
+            user["Attached"] = sorted(policy["PolicyArn"] for policy in attached)
+            user["Inline"] = {
+                policy: policy_statements(
+                    self.call("iam", "get_user_policy", UserName=name, PolicyName=policy)["PolicyDocument"]
+                )
+                for policy in self.all("iam", "list_user_policies", "PolicyNames", UserName=name)
+            }
+            user["Keys"] = len(self.all("iam", "list_access_keys", "AccessKeyMetadata", UserName=name))
+            users.append(user)
+        return users
+
+    @cached_property
     def policies(self) -> list[Json]:
         """The managed policies that are the account's own."""
         return self.all("iam", "list_policies", "Policies", Scope="Local")
@@ -1465,7 +1484,7 @@ def inventory_security_groups(account: Account) -> Json:
 
 
 def inventory_roles(account: Account) -> Json:
-    """Roles and managed policies."""
+    """Roles, users and managed policies."""
     return {
         "roles": [
             picked(role, "RoleName", "Path", "Description", "MaxSessionDuration")
@@ -1477,6 +1496,17 @@ def inventory_roles(account: Account) -> Json:
                 "tags": tag_map(role.get("Tags")),
             }
             for role in account.roles
+        ],
+        "users": [
+            picked(user, "UserName", "Path")
+            | {
+                "managed": user["Attached"],
+                "inline": user["Inline"],
+                "boundary": dig(user, "PermissionsBoundary.PermissionsBoundaryArn"),
+                "keys": user["Keys"],
+                "tags": tag_map(user.get("Tags")),
+            }
+            for user in account.users
         ],
         "policies": [picked(policy, "PolicyName", "Path", "Description") for policy in account.policies],
         "oidc_providers": [
@@ -1948,6 +1978,7 @@ def tagged_resources(account: Account) -> Iterator[tuple[str, str, Tags]]:
         ("VPC endpoint", account.vpc_endpoints, "VpcEndpointId", "Tags"),
         ("flow log", account.flow_logs, "FlowLogId", "Tags"),
         ("role", account.roles, "Arn", "Tags"),
+        ("user", account.users, "Arn", "Tags"),
         ("repository", account.repositories, "repositoryArn", "Tags"),
         ("DB subnet group", account.db_subnet_groups, "DBSubnetGroupArn", "Tags"),
         ("DB parameter group", account.db_parameter_groups, "DBParameterGroupArn", "Tags"),

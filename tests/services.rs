@@ -154,7 +154,10 @@ async fn a_living_service_changes_its_processor_its_capacity_and_exec_and_back()
 #[tokio::test]
 async fn roles_may_do_what_the_file_says_within_its_boundary() {
     let cloud = Cloud::start().await;
-    let made = apply(&cloud, SERVICES, "with ECS Exec").await;
+    let plain = overlay("[iam.ci_user]\n");
+    let made = apply(&cloud, &with(&plain), "with ECS Exec").await;
+    let user = |inventory: &Value| item(&inventory["users"], "UserName", "services-ci").clone();
+    assert_eq!(user(&made)["boundary"], Value::Null, "{:#}", made["users"]);
     let role = |inventory: &Value, name: &str| item(&inventory["roles"], "RoleName", name).clone();
     let exec = json!([{
         "Effect": "Allow",
@@ -174,7 +177,7 @@ async fn roles_may_do_what_the_file_says_within_its_boundary() {
     let policies = overlay(&format!(
         "[iam]\npermissions_boundary = \"{boundary}\"\n\
          [[iam.execution_statements]]\nactions = [\"kms:Decrypt\"]\nresources = [\"arn:aws:kms:us-east-1:123456789012:key/k\"]\n\
-         [services.web]\nexec = false\n\
+         [iam.ci_user]\n[services.web]\nexec = false\n\
          [[services.web.policy]]\nactions = [\"s3:GetObject\", \"s3:PutObject\"]\nresources = [\"arn:aws:s3:::bucket/*\"]\n\
          conditions = {{ StringEquals = {{ \"aws:RequestedRegion\" = [\"us-east-1\"] }} }}\n\
          [[services.web.policy]]\neffect = \"deny\"\nactions = [\"s3:*\"]\nresources = [\"arn:aws:s3:::bucket/secret/*\"]\n"
@@ -187,8 +190,8 @@ async fn roles_may_do_what_the_file_says_within_its_boundary() {
     assert_eq!(statement("Deny")["Resource"], json!(["arn:aws:s3:::bucket/secret/*"]));
     let execution = role(&limited, "servicesTaskExecutionRole");
     assert!(execution["inline"]["ParameterStoreAccess"].to_string().contains("key/k"), "{execution:#}");
-    for role in [&tasks, &execution] {
-        assert_eq!(role["boundary"], boundary);
+    for limited in [&tasks, &execution, &user(&limited)] {
+        assert_eq!(limited["boundary"], boundary);
     }
 
     // The service's name is the policy's: there are never both.
@@ -207,7 +210,7 @@ async fn roles_may_do_what_the_file_says_within_its_boundary() {
     );
 
     // Without a word in the file the boundary is somebody else's, and the policy of the tasks is gone.
-    let none = overlay("[services.web]\nexec = { remove = true }\n");
+    let none = overlay("[iam.ci_user]\n[services.web]\nexec = { remove = true }\n");
     let said = cloud.pipe(&TOOLS, "", &with(&none)).await.ok().stderr;
     assert!(said.contains(&format!("somebody else has added permissions boundary {boundary}: left alone")), "{said}");
     shift(&cloud, "bind webTaskRole").await;
@@ -219,13 +222,14 @@ async fn roles_may_do_what_the_file_says_within_its_boundary() {
         .await
         .ok();
     let free = apply(&cloud, &with(&none), "without a boundary").await;
-    assert_eq!(role(&free, "webTaskRole")["boundary"], Value::Null);
+    assert_eq!([&role(&free, "webTaskRole")["boundary"], &user(&free)["boundary"]], [&Value::Null; 2]);
     assert_gone(&cloud, &with(&none)).await;
 
     // A role that is made is bound from the start.
     cloud.take_calls();
     let bound = apply(&cloud, &with(&policies), "made with a boundary").await;
     assert_eq!(role(&bound, "webTaskRole")["boundary"], boundary);
+    assert_eq!(user(&bound)["boundary"], boundary);
     assert_gone(&cloud, &with(&policies)).await;
 }
 

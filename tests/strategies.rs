@@ -18,6 +18,12 @@ async fn shift(cloud: &Cloud, verb: &str) {
     cloud.take_calls();
 }
 
+/// Does what somebody else does, in Python.
+async fn run_python(cloud: &Cloud, script: &str) {
+    cloud.run(&python().display().to_string(), &["-c", script], "").await.ok();
+    cloud.take_calls();
+}
+
 /// Returns the arguments for the stack with an overlay.
 fn with(overlay: &NamedTempFile) -> String {
     format!("{CANARY} --stack {}", overlay.path().display())
@@ -298,7 +304,9 @@ async fn an_alarm_that_goes_off_rolls_the_canary_back_and_running_again_heals() 
 #[tokio::test]
 async fn ci_may_deploy_exactly_this_stack() {
     let cloud = Cloud::start().await;
-    let github = overlay("[iam.github]\nrepository = \"org/repo\"\nenvironment = \"production\"\n");
+    let github = overlay(
+        "[iam.github]\nrepository = \"org/repo\"\nenvironment = \"production\"\n[iam.ci_user]\nname = \"ci\"\n",
+    );
     let github = with(&github);
     shift(&cloud, "provider").await;
     let made = cloud.pipe(&TOOLS, "", &github).await.ok().json();
@@ -309,9 +317,12 @@ async fn ci_may_deploy_exactly_this_stack() {
     let clients = &item(&inventory, "oidc_providers", "arn", provider)["ClientIDList"];
     assert_eq!(*clients, json!(["https://github.com/org", "sts.amazonaws.com"]));
     let role = item(&inventory, "roles", "RoleName", "canary-deploy");
+    let user_arn = "arn:aws:iam::123456789012:user/ecs-pipe/canary/ci";
+    let trusts_user = json!({"Effect": "Allow", "Principal": {"AWS": user_arn}, "Action": ["sts:AssumeRole"]});
+    assert_eq!(role["trust"][0], trusts_user);
     assert_eq!(
-        role["trust"],
-        json!([{
+        role["trust"][1],
+        json!({
             "Effect": "Allow",
             "Principal": {"Federated": provider},
             "Action": ["sts:AssumeRoleWithWebIdentity"],
@@ -319,8 +330,11 @@ async fn ci_may_deploy_exactly_this_stack() {
                 "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
                 "token.actions.githubusercontent.com:sub": "repo:org/repo:environment:production",
             }},
-        }])
+        })
     );
+    let user = item(&inventory, "users", "UserName", "ci");
+    let assume = json!([{"Effect": "Allow", "Action": ["sts:AssumeRole"], "Resource": [arn]}]);
+    assert_eq!((&user["inline"], &user["keys"]), (&json!({"AssumeDeployRole": assume}), &json!(0)));
     assert_eq!(role["managed"], json!([]));
     let statement = |sid: &str| item(&role["inline"], "Deploy", "Sid", sid).clone();
     let repositories =
@@ -338,10 +352,40 @@ async fn ci_may_deploy_exactly_this_stack() {
     }
     assert_settled(&cloud, &github, "with a deploy role").await;
 
-    // Another branch is another trust, and nothing else.
+    // Somebody has made the user again, which is another one, and gives it what people give.
+    let people = "import boto3\niam = boto3.client('iam')\n\
+        iam.delete_user_policy(UserName='ci', PolicyName='AssumeDeployRole')\niam.delete_user(UserName='ci')\n\
+        iam.create_user(UserName='ci', Path='/ecs-pipe/canary/')\niam.create_access_key(UserName='ci')\n\
+        iam.attach_user_policy(UserName='ci', PolicyArn='arn:aws:iam::aws:policy/ReadOnlyAccess')\n\
+        iam.create_login_profile(UserName='ci', Password='correct-Horse-7-battery')\n";
+    run_python(&cloud, people).await;
+    let refused = cloud.pipe(&TOOLS[2..3], "--no-input", &github).await;
+    assert!(refused.code == 1 && refused.stderr.contains("does not belong to this stack"), "{}", refused.stderr);
+    let adopted = cloud.pipe(&TOOLS[2..3], "--no-input --adopt", &github).await.ok();
+    let theirs = "somebody else has added managed policy arn:aws:iam::aws:policy/ReadOnlyAccess: left alone";
+    assert!(adopted.stderr.contains(theirs), "{}", adopted.stderr);
+    let trust = item(&cloud.inventory().await, "roles", "RoleName", "canary-deploy")["trust"].clone();
+    assert_eq!(trust[0], trusts_user);
+    cloud.pipe(&TOOLS[2..3], "--no-input --prune", &github).await.ok();
+    cloud.take_calls();
+
+    // Another branch is another trust, and nothing else; without the user the role trusts it no more.
     let branch = overlay("[iam.github]\nrepository = \"org/repo\"\n");
+    let said = cloud.pipe(&TOOLS[2..3], "plan --no-input", &with(&branch)).await.ok().stderr;
+    assert!(said.contains("IAM user ci is no longer needed: left alone"), "{said}");
     cloud.pipe(&TOOLS, "", &with(&branch)).await.ok();
     assert_eq!(cloud.take_writes(), ["iam:UpdateAssumeRolePolicy"]);
+    let refused = cloud.pipe(&TOOLS[2..3], "--no-input --prune", &with(&branch)).await;
+    let why = "deleting IAM user ci: people have given it a password";
+    assert!(refused.code == 1 && refused.stderr.contains(why), "{}", refused.stderr);
+    assert_eq!(cloud.take_writes(), [""; 0]);
+    run_python(&cloud, "import boto3; boto3.client('iam').delete_login_profile(UserName='ci')").await;
+
+    // The user alone makes the role too.
+    let alone = overlay("[iam.ci_user]\nname = \"ci\"\n");
+    cloud.pipe(&TOOLS[2..3], "--no-input", &with(&alone)).await.ok();
+    let inventory = cloud.inventory().await;
+    assert_eq!(item(&inventory, "roles", "RoleName", "canary-deploy")["trust"], json!([trusts_user]));
 
     // The role goes although the file no longer has it; the provider is everybody's.
     assert_gone(&cloud, CANARY).await;

@@ -265,6 +265,10 @@ impl Picture<'_> {
             chart.node("github", CIRCLE, &["GitHub Actions", &github.repository]);
             chart.arrow("github", NEED, "deploys", "cluster");
         }
+        if let Some(user) = self.stack.ci_user() {
+            chart.node("ci", CIRCLE, &["CI", &user]);
+            chart.arrow("ci", NEED, "deploys", "cluster");
+        }
     }
 }
 

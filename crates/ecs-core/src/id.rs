@@ -84,6 +84,8 @@ ids! {
     SecurityGroupId
     /// A role's ARN.
     RoleArn
+    /// An IAM user's ARN.
+    UserArn
     /// A load balancer's ARN.
     LoadBalancerArn
     /// A listener's ARN.

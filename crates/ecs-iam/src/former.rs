@@ -1,4 +1,4 @@
-//! Roles that an earlier stack file has asked for and this one does not: reported, and removed only with `--prune`.
+//! Roles and users that an earlier stack file has asked for and this one does not: reported, and removed only with `--prune`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,24 +6,46 @@ use std::time::Duration;
 use ecs_aws::{Answer as _, InUse, Session};
 use ecs_core::{All as _, Change, Owner, Resource, Result, Run, Stack};
 use futures::future::join_all;
+use futures::join;
 
 use crate::IamApi;
+use crate::ci_user::{self, CiUser};
 use crate::role::Role;
 
 /// How many roles ListRoles returns in one reply. Source: `ListRoles`, `MaxItems`.
 const PAGE: i32 = 1000;
 
-/// The stack's roles that it no longer needs.
+/// The stack's roles and users that it no longer needs.
 #[derive(Debug)]
 pub struct Former {
     stack: Stack,
-    /// Names of those that stay
+    /// Names of the roles that stay
     kept: BTreeSet<String>,
+}
+
+/// What one of them is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A role
+    Role,
+    /// A user of CI
+    User,
+}
+
+impl Kind {
+    fn noun(self) -> &'static str {
+        match self {
+            Kind::Role => Role::KIND,
+            Kind::User => CiUser::KIND,
+        }
+    }
 }
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct One {
+    /// What it is
+    pub kind: Kind,
     /// Its name
     pub name: String,
     arn: String,
@@ -58,18 +80,25 @@ impl Former {
 
     /// Returns what there is.
     ///
-    /// ListRoles has no tags, but descriptions: only a role that is described, or named, as one of ours is asked for its
-    /// tags.
-    ///
     /// # Errors
     /// Any refusal by IAM.
     pub async fn look(&self, iam: &IamApi) -> Result<Vec<One>> {
+        let (roles, users) = join!(self.roles(iam), self.users(iam));
+        let (roles, users) = (roles, users).all()?;
+        Ok(roles.into_iter().chain(users).collect())
+    }
+
+    /// Returns the roles.
+    ///
+    /// ListRoles has no tags, but descriptions: only a role that is described, or named, as one of ours is asked for its
+    /// tags.
+    async fn roles(&self, iam: &IamApi) -> Result<Vec<One>> {
         let pages = iam.read.list_roles().into_paginator().page_size(PAGE).items();
         let roles = pages.send().collect::<Result<Vec<_>, _>>().await.answer("iam:ListRoles")?;
         let mut candidates = Vec::new();
         for role in roles {
             if self.may_be_ours(role.role_name(), role.description().unwrap_or_default()) {
-                candidates.push(One { name: role.role_name, arn: role.arn });
+                candidates.push(One { kind: Kind::Role, name: role.role_name, arn: role.arn });
             }
         }
         let owners = candidates.iter().map(async |one| {
@@ -79,6 +108,20 @@ impl Former {
         });
         let ours = join_all(owners).await.all()?;
         Ok(candidates.into_iter().zip(ours).filter_map(|(one, ours)| ours.then_some(one)).collect())
+    }
+
+    /// Returns the users: all that are ours at the stack's path.
+    async fn users(&self, iam: &IamApi) -> Result<Vec<One>> {
+        let kept = self.stack.ci_user();
+        let listed = ci_user::listed(iam, &self.stack).await?;
+        let mut found = Vec::new();
+        for (name, arn) in listed.into_iter().filter(|(name, _)| Some(name) != kept.as_ref()) {
+            let user = CiUser::sought(&self.stack, &name);
+            if user.find(iam).await?.is_some_and(|live| user.owner(&live) == Owner::Ours) {
+                found.push(One { kind: Kind::User, name, arn: arn.into() });
+            }
+        }
+        Ok(found)
     }
 
     fn may_be_ours(&self, name: &str, description: &str) -> bool {
@@ -121,16 +164,16 @@ impl Resource for Former {
     }
 
     fn diff(&self, live: &Vec<One>) -> Vec<Change> {
-        live.iter().map(|one| Change::former("IAM role", &one.name)).collect()
+        live.iter().map(|one| Change::former(one.kind.noun(), &one.name)).collect()
     }
 
     async fn update(&self, iam: &IamApi, live: &Vec<One>, _changes: &[Change]) -> Result<()> {
         let deletions = live.iter().map(async |one| {
-            let role = Role::new(&self.stack, &one.name, "");
-            match role.delete(iam, &role.planned()).await {
-                Err(error) if error.kind() == ecs_core::Kind::NotFound => Ok(()),
-                other => other,
-            }
+            let deleted = match one.kind {
+                Kind::Role => delete(Role::new(&self.stack, &one.name, ""), iam).await,
+                Kind::User => delete(CiUser::sought(&self.stack, &one.name), iam).await,
+            };
+            deleted.map_err(|error| error.doing(format!("deleting {} {}", one.kind.noun(), one.name)))
         });
         join_all(deletions).await.all().map(drop)
     }
@@ -147,6 +190,14 @@ impl Resource for Former {
 
     async fn adopt(&self, _iam: &IamApi, _live: &Vec<One>) -> Result<()> {
         Ok(())
+    }
+}
+
+/// Deletes one by its name; one that is gone is done.
+async fn delete<R: Resource<Api = IamApi>>(resource: R, iam: &IamApi) -> Result<()> {
+    match resource.delete(iam, &resource.planned()).await {
+        Err(error) if error.kind() == ecs_core::Kind::NotFound => Ok(()),
+        other => other,
     }
 }
 

@@ -1,33 +1,41 @@
 //! The role layer: the task execution role, one task role per service, and where the stack file asks for them the role
-//! with which ECS shifts traffic and the one with which CI deploys.
+//! with which ECS shifts traffic, the one with which CI deploys, and a user that may take that one on.
 
+mod boundary;
+mod ci_user;
 mod deploy_access;
 mod document;
 mod former;
 mod given_role;
+mod inline_policy;
 mod oidc_provider;
 mod role;
+mod role_policies;
 mod scheduler_access;
 mod secret_access;
 mod task_access;
+mod trust;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_iam::Client;
+use aws_sdk_iam::types::Tag;
 use ecs_aws::{Api, Session};
-use ecs_core::id::RoleArn;
+use ecs_core::id::{RoleArn, UserArn};
 use ecs_core::member;
-use ecs_core::stack::Service;
+use ecs_core::stack::{Service, partition};
 use ecs_core::tool::Tool;
-use ecs_core::{All as _, Held, Result, Run, Stack};
+use ecs_core::{All as _, Error, Held, Identity, Result, Run, Stack};
 use futures::future::join_all;
 use futures::join;
 use serde_json::{Value, json};
 
+use crate::ci_user::CiUser;
 use crate::former::{Former, task_role_description};
 use crate::given_role::GivenRole;
 use crate::oidc_provider::OidcProvider;
 use crate::role::Role;
+use crate::trust::Deployers;
 
 /// Name of the layer in the identity tags.
 const LAYER: &str = "iam";
@@ -69,6 +77,7 @@ impl Tool for Iam {
                         "ecs:ListTasks",
                         "iam:ListOpenIDConnectProviders",
                         "iam:ListRoles",
+                        "iam:ListUsers",
                         "scheduler:GetSchedule",
                         "scheduler:ListSchedules",
                         "sts:GetCallerIdentity"
@@ -107,6 +116,37 @@ impl Tool for Iam {
                             "iam:PolicyARN": policies
                         }
                     }
+                },
+                {
+                    "Sid": "ReadUsers",
+                    "Effect": "Allow",
+                    "Action": [
+                        "iam:GetLoginProfile",
+                        "iam:GetUser",
+                        "iam:GetUserPolicy",
+                        "iam:ListAccessKeys",
+                        "iam:ListAttachedUserPolicies",
+                        "iam:ListGroupsForUser",
+                        "iam:ListMFADevices",
+                        "iam:ListUserPolicies"
+                    ],
+                    "Resource": "arn:aws:iam::*:user/*"
+                },
+                {
+                    "Sid": "Users",
+                    "Effect": "Allow",
+                    "Action": [
+                        "iam:CreateUser",
+                        "iam:DeleteAccessKey",
+                        "iam:DeleteUser",
+                        "iam:DeleteUserPermissionsBoundary",
+                        "iam:DeleteUserPolicy",
+                        "iam:DetachUserPolicy",
+                        "iam:PutUserPermissionsBoundary",
+                        "iam:PutUserPolicy",
+                        "iam:TagUser"
+                    ],
+                    "Resource": "arn:aws:iam::*:user/ecs-pipe/*"
                 },
                 {
                     "Sid": "IdentityProvider",
@@ -217,20 +257,38 @@ async fn own_or_given(
 
 /// Checks that the deploy role's policies are not too long, before anything is made.
 fn check_deploy_length(stack: &Stack, region: &str) -> Result<()> {
-    let (Some(github), Some(name)) = (&stack.iam.github, stack.deploy_role()) else { return Ok(()) };
-    let provider = format!("arn:aws:iam::123456789012:oidc-provider/{}", oidc_provider::HOST);
-    Role::deploy(stack, &name, &provider, &github.subject()).check_length(region)
+    let Some(name) = stack.deploy_role() else { return Ok(()) };
+    let arn = |what: &str| format!("arn:{}:iam::123456789012:{what}", partition(region));
+    let provider = arn(&format!("oidc-provider/{}", oidc_provider::HOST));
+    let deployers = Deployers {
+        github: stack.iam.github.as_ref().map(|github| (provider, github.subject())),
+        user: stack.ci_user().map(|user| UserArn(arn(&format!("user{}{user}", ci_user::path(stack))))),
+    };
+    Role::deploy(stack, &name, &deployers).check_length(region)
 }
 
-/// Makes the role with which CI deploys, when the stack file names who that is.
+/// Makes the role with which CI deploys, when the stack file names who that is, and the user of CI, if there is to be one.
+///
+/// The role trusts both by their ARNs, so they come first; IAM refuses a trust policy that names a user that does not exist.
 async fn deploy(run: &Run<'_>, iam: &IamApi, stack: &Stack) -> Result<Option<Held<Role>>> {
-    let (Some(github), Some(name)) = (&stack.iam.github, stack.deploy_role()) else { return Ok(None) };
-    // The role trusts the provider by its ARN.
-    let provider = run.ensure(iam, OidcProvider).await?;
-    run.ensure(iam, Role::deploy(stack, &name, &provider.arn, &github.subject())).await.map(Some)
+    let Some(name) = stack.deploy_role() else { return Ok(None) };
+    let github = async {
+        let Some(github) = &stack.iam.github else { return Ok(None) };
+        let provider = run.ensure(iam, OidcProvider).await?;
+        Ok(Some((provider.arn.clone(), github.subject())))
+    };
+    let user = async {
+        let Some(user) = stack.ci_user() else { return Ok(None) };
+        let user = run.ensure(iam, CiUser::new(stack, &user, &name)).await?;
+        Ok(Some(user.arn.clone()))
+    };
+    let (github, user) = join!(github, user);
+    let (github, user) = (github, user).all()?;
+    run.ensure(iam, Role::deploy(stack, &name, &Deployers { github, user })).await.map(Some)
 }
 
-/// Looks for what is to be deleted: all roles, by their names, with whatever policies they have.
+/// Looks for what is to be deleted: all roles, by their names, with whatever policies they have, and all users at the
+/// stack's path.
 ///
 /// A file of before may have had a strategy that shifts traffic, a deploy role of the usual name, or other services. GitHub's
 /// identity provider stays: the whole account shares it.
@@ -239,15 +297,22 @@ async fn destroy(run: &Run<'_>, iam: &IamApi, stack: &Stack) -> Result<()> {
         run.console().say("kept", "GitHub's identity provider stays: the whole account shares it");
     }
     let former = Former::new(stack, wanted(stack)).look(iam).await?;
-    let mut names = wanted(stack);
-    names.extend(former.into_iter().map(|role| role.name));
+    let (mut names, mut users) = (wanted(stack), BTreeSet::from_iter(stack.ci_user()));
+    for one in former {
+        match one.kind {
+            former::Kind::Role => names.insert(one.name),
+            former::Kind::User => users.insert(one.name),
+        };
+    }
     let usual = [&stack.iam.infrastructure_role, &stack.iam.scheduler_role, &stack.usual_deploy_role()];
     names.extend(usual.map(String::clone));
     // One that the file gives is never touched, whatever its tags say.
     let given = GivenRole::of(stack);
     names.retain(|name| !given.iter().any(|role| role.is_named(name)));
-    let found = names.iter().map(|name| run.ensure(iam, Role::new(stack, name, "")));
-    join_all(found).await.all().map(drop)
+    let roles = names.iter().map(|name| run.ensure(iam, Role::new(stack, name, "")));
+    let users = users.iter().map(|name| run.ensure(iam, CiUser::sought(stack, name)));
+    let (roles, users) = join!(join_all(roles), join_all(users));
+    (roles.all(), users.all()).all().map(drop)
 }
 
 /// Returns the names of all roles that the stack file asks for.
@@ -277,6 +342,11 @@ fn task_roles(stack: &Stack) -> BTreeMap<String, (&str, &Service)> {
     roles
 }
 
+fn tags(identity: &Identity) -> Result<Vec<Tag>> {
+    let tags = identity.tags(|key, value| Tag::builder().key(key).value(value).build());
+    tags.into_iter().collect::<Result<_, _>>().map_err(|error| Error::other(error.to_string()))
+}
+
 /// The client of IAM.
 type IamApi = Api<Client>;
 
@@ -295,10 +365,12 @@ mod tests {
         let allowed: BTreeSet<&str> = actions.filter_map(Value::as_str).collect();
         let sources = [
             include_str!("../../ecs-aws/src/in_use.rs"),
+            include_str!("ci_user.rs"),
             include_str!("former.rs"),
             include_str!("given_role.rs"),
             include_str!("oidc_provider.rs"),
             include_str!("role.rs"),
+            include_str!("role_policies.rs"),
         ];
         let calls = sources.iter().flat_map(|source| source.split("answer").skip(1));
         let calls = calls.filter_map(|rest| rest.trim_start_matches("_if_found").strip_prefix("(\""));

@@ -95,21 +95,18 @@ impl Resource for OidcProvider {
     }
 }
 
-/// Returns the trust policy by which GitHub's workflows of one subject may take a role on.
-pub fn trust_policy(provider: &str, subject: &str) -> Value {
+/// Returns the statement of a trust policy by which GitHub's workflows of one subject may take a role on.
+pub fn statement(provider: &str, subject: &str) -> Value {
     json!({
-        "Version": "2012-10-17",
-        "Statement": [{
-            "Effect": "Allow",
-            "Principal": {"Federated": provider},
-            "Action": "sts:AssumeRoleWithWebIdentity",
-            "Condition": {
-                "StringEquals": {
-                    format!("{HOST}:aud"): AUDIENCE,
-                    format!("{HOST}:sub"): subject
-                }
+        "Effect": "Allow",
+        "Principal": {"Federated": provider},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {
+            "StringEquals": {
+                format!("{HOST}:aud"): AUDIENCE,
+                format!("{HOST}:sub"): subject
             }
-        }]
+        }
     })
 }
 
@@ -131,8 +128,7 @@ mod tests {
 
     #[test]
     fn one_subject_of_one_provider_is_trusted() {
-        let trust = trust_policy("arn:provider", "repo:org/repo:ref:refs/heads/main");
-        let statement = &trust["Statement"][0];
+        let statement = statement("arn:provider", "repo:org/repo:ref:refs/heads/main");
         assert_eq!(statement["Principal"], json!({"Federated": "arn:provider"}));
         assert_eq!(
             statement["Condition"],

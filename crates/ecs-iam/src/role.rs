@@ -9,14 +9,17 @@ use ecs_core::stack::{Service, partition};
 use ecs_core::{All as _, Change, Error, Identity, Kind, Owner, Resource, Result, Stack};
 use futures::future::join_all;
 use futures::join;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::deploy_access::DeployAccess;
 use crate::document::{self, Grants};
+use crate::inline_policy::{self, Access, Inline, POLICY_TAG, Step, remembered};
+use crate::role_policies::{attach, attached, delete_inline, detach, inline, inline_names};
 use crate::scheduler_access::SchedulerAccess;
 use crate::secret_access::SecretAccess;
 use crate::task_access::TaskAccess;
-use crate::{IamApi, LAYER, oidc_provider};
+use crate::trust::{self, Deployers};
+use crate::{IamApi, LAYER, boundary, tags};
 
 /// AWS's managed policy for execution roles: pull images, write logs.
 ///
@@ -28,9 +31,6 @@ pub const EXECUTION_POLICY: &str = "service-role/AmazonECSTaskExecutionRolePolic
 pub const INFRASTRUCTURE_POLICY: &str = "AmazonECSInfrastructureRolePolicyForLoadBalancers";
 /// Description of the role with which ECS shifts traffic.
 const INFRASTRUCTURE_DESCRIPTION: &str = "Role for ECS itself - allows shifting traffic between target groups";
-/// Tag of a task role that has an inline policy, with the policy's name: a run looks for one where there is none any more
-/// in the stack file, and asks IAM nothing of all other task roles.
-const POLICY_TAG: &str = "ecs-pipe:policy";
 /// Description of the role with which EventBridge Scheduler runs tasks.
 const SCHEDULER_DESCRIPTION: &str = "Role for EventBridge Scheduler - allows running scheduled tasks";
 /// Name of that role's inline policy.
@@ -48,7 +48,6 @@ const DESCRIPTION: &str = "description";
 const TRUST: &str = "trust policy";
 const MANAGED: &str = "managed policy";
 const INLINE: &str = "inline policy";
-const BOUNDARY: &str = "permissions boundary";
 
 /// A role, with its description, trust policy and policies.
 #[derive(Debug)]
@@ -63,35 +62,6 @@ pub struct Role {
     boundary: Option<String>,
     /// The first one of an account is made after ECS's service-linked role
     executes: bool,
-}
-
-/// A role's inline policy.
-#[derive(Debug)]
-struct Inline {
-    name: String,
-    access: Access,
-}
-
-/// What an inline policy is about.
-#[derive(Debug)]
-enum Access {
-    Secrets(SecretAccess),
-    Deployments(Box<DeployAccess>),
-    Schedules(Box<SchedulerAccess>),
-    /// What a task may do: all that the stack file says
-    Task(Box<TaskAccess>),
-}
-
-impl Access {
-    /// Returns the policy for a role, none when there is nothing to allow.
-    fn document(&self, role: &RoleArn) -> Option<Value> {
-        match self {
-            Access::Secrets(access) => access.document(role),
-            Access::Deployments(access) => Some(access.document(role)),
-            Access::Schedules(access) => Some(access.document(role)),
-            Access::Task(access) => access.document(role),
-        }
-    }
 }
 
 /// What IAM says the role is.
@@ -115,7 +85,7 @@ impl Role {
         Self {
             identity: Identity::new(&stack.name, LAYER, name),
             description: description.to_owned(),
-            trust: trust_in("ecs-tasks.amazonaws.com"),
+            trust: trust::in_service("ecs-tasks.amazonaws.com"),
             managed: None,
             inline: None,
             boundary: stack.iam.permissions_boundary.clone(),
@@ -142,7 +112,7 @@ impl Role {
     /// Makes the role with which ECS shifts traffic: ECS itself takes it on, not its tasks.
     pub fn infrastructure(stack: &Stack) -> Self {
         let role = Self::new(stack, &stack.iam.infrastructure_role, INFRASTRUCTURE_DESCRIPTION);
-        Self { trust: trust_in("ecs.amazonaws.com"), managed: Some(INFRASTRUCTURE_POLICY), ..role }
+        Self { trust: trust::in_service("ecs.amazonaws.com"), managed: Some(INFRASTRUCTURE_POLICY), ..role }
     }
 
     /// Makes the role with which EventBridge Scheduler runs the stack's scheduled tasks.
@@ -150,15 +120,16 @@ impl Role {
         let role = Self::new(stack, &stack.iam.scheduler_role, SCHEDULER_DESCRIPTION);
         let access = Access::Schedules(Box::new(SchedulerAccess::new(stack)));
         let inline = Inline { name: SCHEDULER_POLICY.to_owned(), access };
-        Self { trust: trust_in("scheduler.amazonaws.com"), inline: Some(inline), ..role }
+        Self { trust: trust::in_service("scheduler.amazonaws.com"), inline: Some(inline), ..role }
     }
 
-    /// Makes the role with which GitHub's workflows of one subject deploy the stack.
-    pub fn deploy(stack: &Stack, name: &str, provider: &str, subject: &str) -> Self {
-        let role = Self::new(stack, name, &format!("Role for GitHub Actions - allows deploying {}", stack.name));
+    /// Makes the role with which CI deploys the stack.
+    pub fn deploy(stack: &Stack, name: &str, deployers: &Deployers) -> Self {
+        let who = if deployers.github.is_some() { "GitHub Actions" } else { "CI" };
+        let role = Self::new(stack, name, &format!("Role for {who} - allows deploying {}", stack.name));
         let inline =
             Inline { name: DEPLOY_POLICY.to_owned(), access: Access::Deployments(Box::new(DeployAccess::new(stack))) };
-        Self { trust: oidc_provider::trust_policy(provider, subject), inline: Some(inline), ..role }
+        Self { trust: deployers.trust(), inline: Some(inline), ..role }
     }
 
     /// Checks that IAM would take its policies, as far as their length goes.
@@ -195,26 +166,28 @@ impl Role {
     }
 
     /// Puts the inline policy, or deletes it when there is nothing to allow any more, or another one by its name.
-    ///
-    /// The tag comes before the policy and goes after it: a run that was killed in between leaves none unseen.
     async fn update_inline(&self, iam: &IamApi, live: &Live) -> Result<()> {
         let Some(Inline { name: policy, access }) = &self.inline else { return Ok(()) };
         let name = &self.identity.name;
-        let remembered = remembered(&live.tags);
         let document = access.document(&live.arn);
-        if let Some(tag) = self.policy_tag()?.filter(|_| remembered != Some(policy)) {
-            iam.write.tag_role().role_name(name).tags(tag).send().await.answer("iam:TagRole")?;
-        }
-        if let Some(document) = &document {
-            let call = iam.write.put_role_policy().role_name(name).policy_name(policy);
-            call.policy_document(document.to_string()).send().await.answer("iam:PutRolePolicy")?;
-        }
-        let before = remembered.unwrap_or(policy);
-        if document.is_none() || before != policy {
-            delete_inline(iam, name, before).await?;
-        }
-        if document.is_none() && remembered.is_some() {
-            iam.write.untag_role().role_name(name).tag_keys(POLICY_TAG).send().await.answer("iam:UntagRole")?;
+        let tag = self.policy_tag()?;
+        for step in inline_policy::steps(remembered(&live.tags), policy, document.is_some(), tag.is_some()) {
+            match step {
+                Step::Tag => {
+                    let call = iam.write.tag_role().role_name(name).set_tags(tag.clone().map(|tag| vec![tag]));
+                    call.send().await.answer("iam:TagRole")?;
+                }
+                Step::Put => {
+                    let call = iam.write.put_role_policy().role_name(name).policy_name(policy);
+                    let call = call.policy_document(document.iter().map(ToString::to_string).collect::<String>());
+                    call.send().await.answer("iam:PutRolePolicy")?;
+                }
+                Step::Delete(policy) => delete_inline(iam, name, policy).await?,
+                Step::Untag => {
+                    let call = iam.write.untag_role().role_name(name).tag_keys(POLICY_TAG);
+                    call.send().await.answer("iam:UntagRole")?;
+                }
+            }
         }
         Ok(())
     }
@@ -321,7 +294,8 @@ impl Resource for Role {
         let call = call.set_permissions_boundary(self.boundary.clone());
         let policy_tag = self.policy_tag()?;
         let call = call.set_tags(Some(tags(&self.identity)?.into_iter().chain(policy_tag.clone()).collect()));
-        let arn = call.send().await.answer("iam:CreateRole")?.role.map(|role| role.arn);
+        let reply = call.send().await.answer("iam:CreateRole").map_err(not_yet)?;
+        let arn = reply.role.map(|role| role.arn);
         let arn = present(arn, "iam:CreateRole", "the role's ARN")?.into();
         Ok(Live { arn, tags: policy_tag.into_iter().collect(), ..self.planned() })
     }
@@ -330,10 +304,7 @@ impl Resource for Role {
         let mut changes: Vec<Change> =
             Change::of(DESCRIPTION, &live.description, &self.description).into_iter().collect();
         changes.extend(live.trust.changes(TRUST, &Grants::of(&self.trust)));
-        changes.extend(match (&live.boundary, &self.boundary) {
-            (Some(is), None) => Some(Change::foreign(BOUNDARY, is)),
-            (is, wanted) => Change::of(BOUNDARY, &is.clone().unwrap_or_default(), &wanted.clone().unwrap_or_default()),
-        });
+        changes.extend(boundary::change(&live.boundary, &self.boundary));
         let partition = live.arn.as_str().split(':').nth(1).unwrap_or_default();
         let wanted = self.managed.map(|name| managed_policy(partition, name));
         let missing = wanted.iter().filter(|arn| !live.managed.contains(arn));
@@ -367,13 +338,13 @@ impl Resource for Role {
             if changed(TRUST) {
                 let call = iam.write.update_assume_role_policy().role_name(name);
                 let call = call.policy_document(self.trust.to_string());
-                call.send().await.answer("iam:UpdateAssumeRolePolicy")?;
+                call.send().await.answer("iam:UpdateAssumeRolePolicy").map_err(not_yet)?;
             }
             Ok(())
         };
         let boundary = async {
             match &self.boundary {
-                _ if !changed(BOUNDARY) => {}
+                _ if !changed(boundary::FIELD) => {}
                 Some(arn) => {
                     let call = iam.write.put_role_permissions_boundary().role_name(name).permissions_boundary(arn);
                     call.send().await.answer("iam:PutRolePermissionsBoundary")?;
@@ -429,22 +400,12 @@ pub fn managed_policy(partition: &str, name: &str) -> String {
     format!("arn:{partition}:iam::aws:policy/{name}")
 }
 
-/// Returns the trust policy by which a service of AWS's may take a role on.
-fn trust_in(service: &str) -> Value {
-    json!({
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]
-    })
-}
-
-/// Returns the name of the inline policy that a task role has.
-fn remembered(tags: &[Tag]) -> Option<&str> {
-    tags.iter().find(|tag| tag.key() == POLICY_TAG).map(Tag::value)
-}
-
-fn tags(identity: &Identity) -> Result<Vec<Tag>> {
-    let tags = identity.tags(|key, value| Tag::builder().key(key).value(value).build());
-    tags.into_iter().collect::<Result<_, _>>().map_err(|error| Error::other(error.to_string()))
+/// Takes "no such principal" for "not yet": the user that a trust policy names was found or made a moment ago.
+/// terraform-provider-aws tries again on the same message
+/// (<https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/iam/role.go>).
+fn not_yet(error: Error) -> Error {
+    let unknown = error.code() == Some("MalformedPolicyDocument") && error.message().contains("Invalid principal");
+    if unknown { error.with_kind(Kind::NotYet) } else { error }
 }
 
 /// Creates ECS's service-linked role, unless the account has it.
@@ -459,209 +420,5 @@ async fn create_service_linked_role(iam: &IamApi) -> Result<()> {
     }
 }
 
-async fn attached(iam: &IamApi, role: &str) -> Result<Vec<String>> {
-    let pages = iam.read.list_attached_role_policies().role_name(role).into_paginator().items();
-    let policies = pages.send().collect::<Result<Vec<_>, _>>().await.answer("iam:ListAttachedRolePolicies")?;
-    Ok(policies.into_iter().filter_map(|policy| policy.policy_arn).collect())
-}
-
-async fn inline(iam: &IamApi, role: &str, policy: &str) -> Result<Option<Grants>> {
-    let call = iam.read.get_role_policy().role_name(role).policy_name(policy);
-    let reply = call.send().await.answer_if_found("iam:GetRolePolicy")?;
-    Ok(reply.map(|reply| Grants::read(&reply.policy_document)))
-}
-
-async fn inline_names(iam: &IamApi, role: &str) -> Result<Vec<String>> {
-    let pages = iam.read.list_role_policies().role_name(role).into_paginator().items();
-    pages.send().collect::<Result<Vec<_>, _>>().await.answer("iam:ListRolePolicies")
-}
-
-async fn attach(iam: &IamApi, role: &str, policy_arn: &str) -> Result<()> {
-    let call = iam.write.attach_role_policy().role_name(role).policy_arn(policy_arn);
-    call.send().await.answer("iam:AttachRolePolicy")?;
-    Ok(())
-}
-
-async fn detach(iam: &IamApi, role: &str, policy_arn: &str) -> Result<()> {
-    let call = iam.write.detach_role_policy().role_name(role).policy_arn(policy_arn);
-    call.send().await.answer_if_found("iam:DetachRolePolicy")?;
-    Ok(())
-}
-
-async fn delete_inline(iam: &IamApi, role: &str, policy: &str) -> Result<()> {
-    let call = iam.write.delete_role_policy().role_name(role).policy_name(policy);
-    call.send().await.answer_if_found("iam:DeleteRolePolicy")?;
-    Ok(())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ARN: &str = "arn:aws:iam::123456789012:role/ecsTaskExecutionRole";
-
-    fn stack() -> Stack {
-        Stack { region: Some("us-east-1".to_owned()), ..Stack::default() }
-    }
-
-    /// Returns an execution role that is as it should be.
-    fn good(role: &Role) -> Live {
-        let inline = SecretAccess::new(&stack()).document(&ARN.into()).as_ref().map(Grants::of);
-        Live { arn: ARN.into(), managed: vec![managed_policy("aws", EXECUTION_POLICY)], inline, ..role.planned() }
-    }
-
-    #[test]
-    fn a_new_execution_role_lacks_its_two_policies() {
-        let role = Role::new(&stack(), "ecsTaskExecutionRole", "d").for_execution(&stack());
-        let changes = role.diff(&Live { arn: ARN.into(), ..role.planned() });
-        let text: Vec<_> = changes.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            text,
-            [
-                "managed policy: add arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy",
-                "inline policy: add ParameterStoreAccess"
-            ]
-        );
-    }
-
-    #[test]
-    fn policies_that_iam_would_not_take_are_refused_before_anything_is_made() {
-        let mut stack = stack();
-        let deploy = |stack: &Stack| Role::deploy(stack, "deploy", "arn:provider", "repo:org/repo:ref:refs/heads/main");
-        assert!(deploy(&stack).check_length("us-east-1").is_ok());
-        let statement = json!({"actions": ["s3:GetObject"], "resources": ["arn:aws:s3:::bucket/*"]});
-        let statement: ecs_core::stack::Statement = serde_json::from_value(statement).expect("a statement");
-        let mut service = Service { policy: vec![statement.clone(); 100], ..Service::default() };
-        let tasks = |service: &Service| Role::new(&stack, "tasks", "d").for_tasks(&stack, ("web", service));
-        assert!(tasks(&service).check_length("us-east-1").is_ok());
-        service.policy = vec![statement; 200];
-        let error = tasks(&service).check_length("us-east-1").expect_err("too long");
-        assert_eq!(error.kind(), Kind::Usage);
-        assert!(error.render().contains("IAM takes 10240"), "{}", error.render());
-        let one = stack.services["backend"].clone();
-        stack.services = (0..40).map(|index| (format!("service-{index}"), one.clone())).collect();
-        assert!(deploy(&stack).check_length("us-east-1").expect_err("too long").render().contains("two stacks"));
-        let long = Role::deploy(&stack, "deploy", "arn:provider", &"x".repeat(2048));
-        stack.services.clear();
-        assert!(long.check_length("us-east-1").is_err());
-    }
-
-    #[test]
-    fn each_drift_is_one_change() {
-        let role = Role::new(&stack(), "ecsTaskExecutionRole", "d").for_execution(&stack());
-        let good = || good(&role);
-        // The trust policy that the ECS console writes, percent-encoded by IAM; and one for another service.
-        let console = "%7B%22Version%22%3A%222008-10-17%22%2C%22Statement%22%3A%5B%7B%22Sid%22%3A%22%22%2C%22Effect%22%3A%22Allow%22\
-                       %2C%22Principal%22%3A%7B%22Service%22%3A%22ecs-tasks.amazonaws.com%22%7D%2C%22Action%22%3A%22sts%3AAssumeRole%22%7D%5D%7D";
-        let other = console.replace("ecs-tasks", "ec2");
-        let foreign = "arn:aws:iam::aws:policy/CloudWatchFullAccess".to_owned();
-        let cases = [
-            (good(), vec![]),
-            (Live { trust: Grants::read(console), ..good() }, vec![]),
-            (Live { description: String::new(), ..good() }, vec!["description: add d"]),
-            (
-                Live { trust: Grants::read(&other), ..good() },
-                vec![
-                    r#"trust policy: remove Allow sts:AssumeRole by {"Service":"ec2.amazonaws.com"}"#,
-                    r#"trust policy: add Allow sts:AssumeRole by {"Service":"ecs-tasks.amazonaws.com"}"#,
-                ],
-            ),
-            (
-                Live { managed: Vec::new(), ..good() },
-                vec!["managed policy: add arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"],
-            ),
-            (
-                Live { managed: vec![managed_policy("aws", EXECUTION_POLICY), foreign], ..good() },
-                vec!["managed policy: remove arn:aws:iam::aws:policy/CloudWatchFullAccess"],
-            ),
-            (Live { inline: None, ..good() }, vec!["inline policy: add ParameterStoreAccess"]),
-        ];
-        for (live, wanted) in cases {
-            let changes: Vec<_> = role.diff(&live).iter().map(ToString::to_string).collect();
-            assert_eq!(changes, wanted);
-        }
-    }
-
-    #[test]
-    fn what_others_attach_is_theirs() {
-        let role = Role::new(&stack(), "ecsTaskExecutionRole", "d").for_execution(&stack());
-        let changes = role.diff(&Live {
-            managed: vec![managed_policy("aws", EXECUTION_POLICY), "arn:other".to_owned()],
-            ..good(&role)
-        });
-        assert_eq!(changes, [Change::foreign("managed policy", "arn:other")]);
-    }
-
-    #[test]
-    fn a_stack_without_secrets_needs_no_inline_policy() {
-        let mut stack = stack();
-        stack.services.values_mut().for_each(|service| service.secrets.clear());
-        let role = Role::new(&stack, "ecsTaskExecutionRole", "d").for_execution(&stack);
-        let changes = |inline| role.diff(&Live { inline, ..good(&role) });
-        assert_eq!(changes(None), []);
-        assert_eq!(changes(Some(Grants::default())), [Change::update("inline policy", "ParameterStoreAccess", "")]);
-    }
-
-    #[test]
-    fn the_infrastructure_role_is_ecs_own_and_has_aws_policy_for_load_balancers() {
-        let role = Role::infrastructure(&stack());
-        let text = |live: Live| -> Vec<String> { role.diff(&live).iter().map(ToString::to_string).collect() };
-        let arn = RoleArn::from("arn:aws-cn:iam::123456789012:role/ecsInfrastructureRole");
-        let policy = "arn:aws-cn:iam::aws:policy/AmazonECSInfrastructureRolePolicyForLoadBalancers";
-        let live = || Live { arn: arn.clone(), ..role.planned() };
-        assert_eq!(text(live()), [format!("managed policy: add {policy}")]);
-        assert_eq!(text(Live { managed: vec![policy.to_owned()], ..live() }), [""; 0]);
-        let tasks = Grants::of(&trust_in("ecs-tasks.amazonaws.com"));
-        assert_eq!(
-            text(Live { managed: vec![policy.to_owned()], trust: tasks, ..live() }),
-            [
-                r#"trust policy: remove Allow sts:AssumeRole by {"Service":"ecs-tasks.amazonaws.com"}"#,
-                r#"trust policy: add Allow sts:AssumeRole by {"Service":"ecs.amazonaws.com"}"#,
-            ]
-        );
-    }
-
-    #[test]
-    fn a_task_role_may_do_what_the_file_says_and_others_may_attach_more() {
-        let mut service = Service::default();
-        let role =
-            |service: &Service| Role::new(&stack(), "frontendTaskRole", "d").for_tasks(&stack(), ("frontend", service));
-        let live = |role: &Role, inline| Live { arn: ARN.into(), inline, ..role.planned() };
-        let bare = role(&service);
-        assert_eq!(bare.diff(&live(&bare, None)), []);
-        assert!(!bare.reports_managed());
-        service.exec = Some(true);
-        let exec = role(&service);
-        assert_eq!(exec.diff(&live(&exec, None)), [Change::update(INLINE, "", "frontend-service")]);
-        let grants = TaskAccess::new(&stack(), &service).document(&ARN.into()).as_ref().map(Grants::of);
-        assert_eq!(exec.diff(&live(&exec, grants.clone())), []);
-        assert_eq!(bare.diff(&live(&bare, grants.clone())), [Change::update(INLINE, "frontend-service", "")]);
-        // IAM is asked for a policy only where there is to be one, or was one.
-        let tag = exec.policy_tag().expect("built").expect("a tag");
-        assert_eq!((bare.expected(&[]), exec.expected(&[])), (None, Some("frontend-service")));
-        assert_eq!(bare.expected(std::slice::from_ref(&tag)), Some("frontend-service"));
-        // A service of another name has a policy of another name, and not both.
-        service.name = Some("web".to_owned());
-        let renamed = role(&service);
-        let live = Live { tags: vec![tag], ..live(&renamed, grants) };
-        assert_eq!(renamed.diff(&live), [Change::update(INLINE, "frontend-service", "web")]);
-    }
-
-    #[test]
-    fn a_boundary_of_the_file_is_put_and_one_of_somebody_elses_is_theirs() {
-        let boundary = |name: &str| format!("arn:aws:iam::123456789012:policy/{name}");
-        let mut stack = stack();
-        let changes = |stack: &Stack, boundary: Option<&str>| -> Vec<Change> {
-            let role = Role::new(stack, "x", "d");
-            role.diff(&Live { arn: ARN.into(), boundary: boundary.map(str::to_owned), ..role.planned() })
-        };
-        assert_eq!(changes(&stack, None), []);
-        let theirs = boundary("theirs");
-        assert_eq!(changes(&stack, Some(&theirs)), [Change::foreign(BOUNDARY, &theirs)]);
-        let ours = boundary("ours");
-        stack.iam.permissions_boundary = Some(ours.clone());
-        assert_eq!(changes(&stack, None), [Change::update(BOUNDARY, "", &ours)]);
-        assert_eq!(changes(&stack, Some(&theirs)), [Change::update(BOUNDARY, &theirs, &ours)]);
-        assert_eq!(changes(&stack, Some(&ours)), []);
-    }
-}
+mod tests;

@@ -185,3 +185,46 @@ async fn what_nobody_may_do_is_refused() {
     // This one needs no permission.
     aws.call("sts:GetCallerIdentity");
 }
+
+#[tokio::test]
+async fn a_trust_policy_names_only_users_that_there_are() {
+    let aws = Aws::in_weather(1.0, "").await;
+    let arn = "arn:aws:iam::123456789012:user/ecs-pipe/prod/ci";
+    let trust = encoded(&format!(
+        r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {{"AWS": "{arn}"}}}}}}"#
+    ));
+    let create = format!("{CREATE}{trust}");
+    let user =
+        "iam:CreateUser&UserName=ci&Path=/ecs-pipe/prod/&PermissionsBoundary=arn:aws:iam::123456789012:policy/limit";
+    assert_eq!(aws.refused(&create), "MalformedPolicyDocument");
+    aws.local.set_weather(Weather::parse(LATE).expect("a scenario"));
+    aws.call(user);
+    assert_eq!(aws.refused(&create), "MalformedPolicyDocument");
+    aws.local.set_weather(Weather::default());
+    aws.call(&create);
+
+    // One that is made again is another one.
+    let get = "iam:GetRole&RoleName=task";
+    assert!(aws.call(get).contains("ecs-pipe"));
+    assert!(aws.call("iam:GetUser&UserName=ci").contains("policy/limit"));
+    for (add, take) in [
+        ("iam:CreateLoginProfile&UserName=ci&Password=a-Long-1-enough", "iam:DeleteLoginProfile&UserName=ci"),
+        ("iam:CreateGroup&GroupName=people", "iam:DeleteGroup&GroupName=people"),
+        ("iam:AddUserToGroup&GroupName=people&UserName=ci", "iam:RemoveUserFromGroup&GroupName=people&UserName=ci"),
+    ] {
+        aws.call(add);
+        if add.contains("UserName") {
+            assert_eq!(aws.refused("iam:DeleteUser&UserName=ci"), "DeleteConflict", "{add}");
+            aws.call(take);
+        }
+    }
+    aws.call("iam:DeleteUser&UserName=ci");
+    aws.call(user);
+    assert!(!aws.call(get).contains("ecs-pipe"));
+    assert!(aws.call("iam:GetUser&UserName=ci").contains("policy/limit"));
+    aws.call("iam:DeleteUserPermissionsBoundary&UserName=ci");
+    assert!(!aws.call("iam:GetUser&UserName=ci").contains("policy/limit"));
+    let update = "iam:UpdateAssumeRolePolicy&RoleName=task&PolicyDocument=";
+    aws.call(&format!("{update}{trust}"));
+    assert!(aws.call(get).contains("ecs-pipe"));
+}

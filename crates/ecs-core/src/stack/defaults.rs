@@ -123,6 +123,7 @@ impl Default for IamConfig {
             execution_statements: Vec::new(),
             permissions_boundary: None,
             github: None,
+            ci_user: None,
         }
     }
 }

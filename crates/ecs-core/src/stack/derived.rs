@@ -235,10 +235,18 @@ impl Stack {
         self.services.values().any(|service| service.shift().is_some())
     }
 
-    /// Returns the name of the role with which GitHub Actions deploy, if there is to be one.
+    /// Returns the name of the role with which CI deploys, if there is to be one: for GitHub Actions, for a user, or both.
     pub fn deploy_role(&self) -> Option<String> {
-        let github = self.iam.github.as_ref()?;
-        Some(github.role.clone().unwrap_or_else(|| self.usual_deploy_role()))
+        let github = self.iam.github.as_ref();
+        let given = github.and_then(|github| github.role.clone());
+        let wanted = github.is_some() || self.iam.ci_user.is_some();
+        wanted.then(|| given.unwrap_or_else(|| self.usual_deploy_role()))
+    }
+
+    /// Returns the name of the user with whose access keys CI deploys, if there is to be one.
+    pub fn ci_user(&self) -> Option<String> {
+        let user = self.iam.ci_user.as_ref()?;
+        Some(user.name.clone().unwrap_or_else(|| format!("{}-ci", self.name)))
     }
 
     /// Returns the name that such a role has where the file gives none.

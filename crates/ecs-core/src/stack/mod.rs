@@ -47,7 +47,7 @@ pub use network::{GatewayService, Nat, NetConfig, Zones};
 pub use network_acl::NetworkAclConfig;
 pub use parameters::{Parameter, ParameterLayer, TypedParameter};
 pub use repositories::{EcrConfig, TagMutability};
-pub use roles::{Effect, Github, IamConfig, OneOrMore, Statement};
+pub use roles::{CiUser, Effect, Github, IamConfig, OneOrMore, Statement};
 pub use schedules::Schedule;
 pub use security_groups::{AlbEgress, Direction, Peer, Ports, Protocol, SgConfig, SgGroup, SgRule};
 pub use service::{Architecture, Autoscaling, ScheduledLimits, Service, Spot};

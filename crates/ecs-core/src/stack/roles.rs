@@ -34,6 +34,9 @@ pub struct IamConfig {
     /// Role with which GitHub Actions may deploy this stack
     #[serde(skip_serializing_if = "Option::is_none")]
     pub github: Option<Github>,
+    /// User that may take the same role on, for a CI that needs access keys
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ci_user: Option<CiUser>,
 }
 
 /// Describes one statement of a policy.
@@ -98,4 +101,15 @@ pub struct Github {
     /// Name of the role (default: the stack's name and `-deploy`)
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+}
+
+/// Describes a user that may do nothing but take the deploy role on.
+///
+/// Nobody but a person makes its access key: `aws iam create-access-key`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CiUser {
+    /// Name of the user (default: the stack's name and `-ci`)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }

@@ -1,5 +1,5 @@
-//! IAM, where moto is wrong: service-linked roles, policies that are none, roles that show late, identity providers, and
-//! simulations.
+//! IAM, where moto is wrong: service-linked roles, policies that are none, roles that show late, users, identity providers,
+//! and simulations.
 
 pub(crate) mod denial;
 mod oidc_provider;
@@ -7,12 +7,14 @@ pub(crate) mod pass_role;
 mod policy;
 mod role;
 mod simulation;
+mod user;
 
 use hyper::StatusCode;
 use hyper::body::Bytes;
 
 use self::policy::Purpose;
 use self::role::Roles;
+use self::user::Users;
 use crate::answer::Answer;
 use crate::call::Request;
 use crate::proxy::Proxy;
@@ -49,12 +51,14 @@ const ROLES: &[(&str, &str, &str)] = &[
 pub(crate) struct State {
     turn: Turn,
     roles: Roles,
+    users: Users,
 }
 
 impl State {
     /// Forgets everything.
     pub(crate) fn clear(&self) {
         self.roles.clear();
+        self.users.clear();
     }
 }
 
@@ -63,6 +67,12 @@ pub(crate) async fn answer(proxy: &Proxy, request: &Request) -> Answer {
     let _turn = proxy.iam.turn.take(request).await;
     if let Err(refusal) = check(proxy, request) {
         return refusal.answer(request);
+    }
+    if let Err(refusal) = user::check_trust(proxy, request).await {
+        return refusal.answer(request);
+    }
+    if let Some(answer) = user::answer(proxy, request).await {
+        return answer;
     }
     let name = request.form_value("RoleName").unwrap_or_default();
     match request.operation.as_str() {

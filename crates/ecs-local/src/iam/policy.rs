@@ -83,7 +83,7 @@ fn check_trust(statement: &Map<String, Value>) -> Result<(), Refusal> {
 }
 
 /// A text, or a list of them.
-fn texts(value: Option<&Value>) -> Vec<&str> {
+pub(super) fn texts(value: Option<&Value>) -> Vec<&str> {
     match value {
         Some(Value::String(text)) => vec![text],
         Some(Value::Array(texts)) => texts.iter().filter_map(Value::as_str).collect(),

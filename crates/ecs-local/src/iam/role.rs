@@ -182,13 +182,14 @@ pub(super) async fn trusts(proxy: &Proxy, name: &str, service: &str) -> bool {
 }
 
 /// Undoes the percent-encoding in which IAM shows policies.
-fn decoded(text: &str) -> String {
+pub(super) fn decoded(text: &str) -> String {
     url::form_urlencoded::parse(format!("x={}", text.replace('+', "%2B")).as_bytes())
         .map(|(_, value)| value.into_owned())
         .collect()
 }
 
-fn lag(proxy: &Proxy) -> f64 {
+/// For how long what was made does not show.
+pub(super) fn lag(proxy: &Proxy) -> f64 {
     lasts(proxy, proxy.sky.weather().consistency.lag)
 }
 

@@ -51,6 +51,9 @@ pub(super) const ROLE: Rule = Rule {
     no_outer_hyphen: false,
 };
 
+/// Source: `CreateUser`, `UserName`; 64 characters by IAM's quotas.
+const USER: Rule = Rule { what: "user name", ..ROLE };
+
 /// Source: `PutRolePolicy`, `PolicyName`; 128 characters by IAM's quotas.
 const POLICY: Rule = Rule { what: "policy name", longest: 128, ..ROLE };
 
@@ -143,7 +146,10 @@ pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
         name(&ROLE, &["net", "flow_logs", "role"], &flow_logs.role(stack));
     }
     if let Some(role) = stack.deploy_role() {
-        name(&ROLE, &["iam", "github", "role"], &role);
+        name(&ROLE, deploy_place(stack), &role);
+    }
+    if let Some(user) = stack.ci_user() {
+        name(&USER, &["iam", "ci_user", "name"], &user);
     }
     let balancer = name(&LOAD_BALANCER, &["alb", "name"], &stack.alb.name);
     if fine && !stack.name.starts_with(|c: char| c.is_ascii_lowercase()) {
@@ -161,6 +167,11 @@ pub(super) fn check(stack: &Stack, found: &mut Vec<Mistake>) {
     retention(stack, found);
 }
 
+/// Returns the place that the deploy role's name comes from.
+pub(super) fn deploy_place(stack: &Stack) -> &'static [&'static str] {
+    if stack.iam.github.is_some() { &["iam", "github", "role"] } else { &["iam", "ci_user"] }
+}
+
 /// Checks that the roles are different ones: IAM compares names without case (`CreateRole`, `RoleName`).
 fn roles(stack: &Stack, found: &mut Vec<Mistake>) {
     let flow_logs = stack.net.flow_logs.as_ref().filter(|flow_logs| flow_logs.bucket_arn.is_none());
@@ -171,7 +182,7 @@ fn roles(stack: &Stack, found: &mut Vec<Mistake>) {
         (&["iam", "execution_role"], Some(stack.iam.execution_role.clone())),
         (&["iam", "infrastructure_role"], infrastructure),
         (&["iam", "scheduler_role"], scheduler),
-        (&["iam", "github", "role"], stack.deploy_role()),
+        (deploy_place(stack), stack.deploy_role()),
         (&["net", "flow_logs", "role"], flow_logs),
     ];
     let mut seen: BTreeMap<String, &[&str]> = BTreeMap::new();

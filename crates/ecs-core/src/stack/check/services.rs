@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::containers::image_problem;
-use super::names::{ECS, ROLE, Rule, TARGET_GROUP};
+use super::names::{ECS, ROLE, Rule, TARGET_GROUP, deploy_place};
 use super::{Mistake, list, routing, times};
 use crate::stack::derived::minutes;
 use crate::stack::pointer::pointer;
@@ -354,7 +354,7 @@ fn unique(stack: &Stack, found: &mut Vec<Mistake>) {
             &["iam", "infrastructure_role"],
             "the containers could then change the load balancer",
         ),
-        ("deploy", stack.deploy_role(), &["iam", "github", "role"], "the containers could then deploy"),
+        ("deploy", stack.deploy_role(), deploy_place(stack), "the containers could then deploy"),
     ];
     for (key, service) in &stack.services {
         for (what, name, place, danger) in &others {

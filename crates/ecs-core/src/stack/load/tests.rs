@@ -78,6 +78,7 @@ fn the_tutorial_file_leaves_no_key_out() {
             "/connect",
             "/volumes/data",
             "/github",
+            "/ci_user",
             "/health_check",
             "/spot",
             "/sidecars/agent",

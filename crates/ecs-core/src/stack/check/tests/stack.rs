@@ -126,6 +126,14 @@ fn every_mistake_in_the_stack_itself_says_where_what_and_what_to_do() {
             ],
         ),
         (json!({"iam": {"github": {"repository": "org/repo.js", "environment": "production"}}}), &[]),
+        (
+            json!({"iam": {"ci_user": {"name": "a/b"}}, "services": {"frontend": {"task_role": "ecs-production-deploy"}}}),
+            &[
+                "iam.ci_user.name: the user name `a/b` holds '/', only letters, digits and _+=,.@- are allowed",
+                "services.frontend.task_role: the task role of `frontend` is the deploy role `ecs-production-deploy` (the containers could then deploy)",
+            ],
+        ),
+        (json!({"iam": {"ci_user": {}}}), &[]),
     ]);
 }
 
