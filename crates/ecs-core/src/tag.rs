@@ -39,14 +39,19 @@ impl Identity {
         Self { stack: stack.to_owned(), layer, name: name.into() }
     }
 
-    /// Returns the tags as pairs of key and value.
-    pub fn pairs(&self) -> [(&'static str, &str); 3] {
-        [(STACK, &self.stack), (LAYER, self.layer), (NAME, &self.name)]
+    /// Returns the value of the tag `Name`: the name, with `_` for what not every service takes in a tag, such as the `*` of a
+    /// certificate.
+    ///
+    /// Letters, digits, spaces and `_.:/=+-@` are what all take:
+    /// <https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html>
+    pub fn tag_name(&self) -> String {
+        let fine = |c: &char| c.is_alphanumeric() || " _.:/=+-@".contains(*c);
+        self.name.chars().map(|c| if fine(&c) { c } else { '_' }).collect()
     }
 
     /// Returns the tags in an SDK's own type.
     pub fn tags<T>(&self, tag: impl Fn(&str, &str) -> T) -> Vec<T> {
-        self.pairs().into_iter().map(|(key, value)| tag(key, value)).collect()
+        vec![tag(STACK, &self.stack), tag(LAYER, self.layer), tag(NAME, &self.tag_name())]
     }
 
     /// Returns a client token, 32 hexadecimal digits, that is the same for every try of the same create call.
@@ -75,6 +80,13 @@ impl Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_in_a_tag_holds_what_every_service_takes() {
+        let name = |name: &str| Identity::new("prod", "alb", name).tag_name();
+        assert_eq!(name("/aws/ecs/prod-1.a_b@c"), "/aws/ecs/prod-1.a_b@c");
+        assert_eq!([name("*.example.com"), name("a,b#c")], ["_.example.com", "a_b_c"]);
+    }
 
     #[test]
     fn the_stack_tag_alone_decides_the_owner() {

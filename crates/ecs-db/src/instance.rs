@@ -380,6 +380,10 @@ fn explain(error: Error) -> Error {
         Some("InvalidParameterValue") if error.message().contains("service linked role") => error
             .with_kind(Kind::NotYet)
             .hint("the account's first database needs iam:CreateServiceLinkedRole: see the verb `policy`"),
+        // Older classes do not run the newest versions, and one that is not given is the newest.
+        Some("InvalidParameterCombination") if error.message().contains("EngineVersion=") => {
+            error.hint("choose another `db.instance_class`, or with `db.engine_version` a version that it runs")
+        }
         Some("InsufficientDBInstanceCapacity") => error.hint("choose another `db.instance_class`, or try again later"),
         Some("InstanceQuotaExceeded") => error.hint("raise the quota \"DB instances\" of RDS in Service Quotas"),
         Some("StorageQuotaExceeded") => {

@@ -20,7 +20,7 @@ pub fn owner(identity: &Identity, tags: &[Tag]) -> Owner {
 
 /// Says whether these tags are exactly a resource's identity.
 pub fn is(identity: &Identity, tags: &[Tag]) -> bool {
-    let name = tags.iter().any(|tag| tag.key() == Some("Name") && tag.value() == Some(&identity.name));
+    let name = tags.iter().any(|tag| tag.key() == Some("Name") && tag.value() == Some(&identity.tag_name()));
     name && owner(identity, tags) == Owner::Ours
 }
 

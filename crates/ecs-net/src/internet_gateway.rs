@@ -67,7 +67,7 @@ impl Resource for InternetGateway {
     }
 
     async fn find(&self, ec2: &Ec2) -> Result<Option<Live>> {
-        let named = ec2.read.describe_internet_gateways().filters(ec2::filter("tag:Name", &self.identity.name));
+        let named = ec2.read.describe_internet_gateways().filters(ec2::filter("tag:Name", self.identity.tag_name()));
         let gateways = named.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
         let gateways = gateways.answer("ec2:DescribeInternetGateways")?;
         let ours = gateways.into_iter().filter(|gateway| ec2::is(&self.identity, gateway.tags()));

@@ -42,8 +42,8 @@ pub fn regional_identity(stack: &Stack) -> Identity {
 enum Place {
     /// In a subnet of one zone
     Subnet(SubnetId),
-    /// In a VPC. AWS extends it to each zone in which the VPC has network interfaces, gives it the addresses that it needs,
-    /// and takes it back from zones that have none: <https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateways-regional.html>
+    /// In a VPC. AWS extends it to each zone in which the VPC has subnets, gives it the addresses that it needs, and takes it
+    /// back from zones that have none: <https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateways-regional.html>
     Vpc(VpcId),
 }
 

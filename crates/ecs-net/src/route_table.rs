@@ -94,7 +94,7 @@ impl RouteTable {
             Claim::Won(table) => Ok(Some(*table)),
             Claim::Lost => {
                 round.set(round.get() + 1);
-                let all = ec2.read.describe_route_tables().filters(ec2::filter("tag:Name", &self.identity.name));
+                let all = ec2.read.describe_route_tables().filters(ec2::filter("tag:Name", self.identity.tag_name()));
                 let all = all.send().await.answer("ec2:DescribeRouteTables")?;
                 let claimed = all.route_tables().iter().find(|table| ec2::is(&self.identity, table.tags()));
                 Err(match claimed.and_then(Described::vpc_id) {

@@ -53,7 +53,7 @@ impl Vpc {
 
     /// Returns the ids of all VPCs of this identity, and all others of this name.
     async fn namesakes(&self, ec2: &Ec2) -> Result<(Vec<Described>, Vec<Described>)> {
-        let named = ec2.read.describe_vpcs().filters(ec2::filter("tag:Name", &self.identity.name));
+        let named = ec2.read.describe_vpcs().filters(ec2::filter("tag:Name", self.identity.tag_name()));
         let vpcs = named.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
         let lost = self.lost.borrow();
         let alive = vpcs.answer("ec2:DescribeVpcs")?.into_iter().filter(|vpc| !lost.iter().any(|lost| is(vpc, lost)));
@@ -70,7 +70,7 @@ impl Vpc {
         let made = self.made.borrow().clone();
         let ids = ours.iter().filter_map(|vpc| vpc.vpc_id().map(str::to_owned)).collect();
         let within = aws_sdk_ec2::types::Filter::builder().name("vpc-id").set_values(Some(ids)).build();
-        let named = ec2::filter("tag:Name", &self.public_table.name);
+        let named = ec2::filter("tag:Name", self.public_table.tag_name());
         let tables = ec2.read.describe_route_tables().filters(within).filters(named).send().await;
         let tables = tables.answer("ec2:DescribeRouteTables")?;
         let claimed = tables.route_tables().iter().find(|table| ec2::is(&self.public_table, table.tags()));

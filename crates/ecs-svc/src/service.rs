@@ -27,10 +27,12 @@ use crate::{Ecs, LAYER, Place, ecs};
 /// that does not show yet, and a namesake that still drains. terraform-provider-aws tries again on the first three
 /// (`retryServiceCreate` in
 /// <https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/ecs/service.go>).
-const NOT_YET: [&str; 5] = [
+const NOT_YET: [&str; 6] = [
     "does not have an associated load balancer",
     "verify that the ECS service role being passed has the proper permissions",
     "Unable to assume the service linked role",
+    // Of a role that is new: <https://github.com/hashicorp/terraform-provider-aws/issues/38538>
+    "unable to assume the configured ECS Infrastructure Role",
     "specified target group does not exist",
     "still Draining",
 ];

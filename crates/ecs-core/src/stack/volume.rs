@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Volume {
-    /// Id of the file system; its mount targets' security group must let the tasks' in on TCP 2049
+    /// Id of the file system; its mount targets' security group must let the tasks' in on TCP 2049, and where it has a policy
+    /// of its own, a container that runs as root needs an access point with a POSIX user
     pub file_system: String,
     /// Id of an access point of the file system
     #[serde(skip_serializing_if = "Option::is_none")]

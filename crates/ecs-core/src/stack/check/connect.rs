@@ -7,8 +7,8 @@ use crate::stack::{Stack, Volume};
 /// Longest name of a Cloud Map namespace. Source: `CreateHttpNamespace`, `Name`; ECS takes no more of its characters.
 const NAMESPACE: usize = 1024;
 
-/// Longest name that Service Connect knows a service by. Source: `ServiceConnectService`, `discoveryName`.
-const NAME: usize = 127;
+/// Longest name that Service Connect knows a service by, which is its port's name, too. Source: `PortMapping`, `name`.
+const NAME: usize = 64;
 
 /// Checks them.
 pub(super) fn check(stack: &Stack, region: Option<&str>, found: &mut Vec<Mistake>) {

@@ -8,6 +8,12 @@ use super::*;
 fn every_mistake_in_services_says_where_what_and_what_to_do() {
     assert_mistakes(&[
         (
+            json!({"services": {"frontend": {"autoscaling": {"min": 1, "max": 4, "requests_per_target": 100}, "deployment": {"strategy": "canary", "percent": 25}}}}),
+            &[
+                "services.frontend.autoscaling.requests_per_target: requests are counted at one target group, and a deployment that shifts traffic has two in turn (track `cpu` or `memory`)",
+            ],
+        ),
+        (
             json!({"services": {"frontend": {"environment": {"TABLE": "${table.orders.name}"}}}}),
             &[
                 "services.frontend.environment.TABLE: unknown reference `${table.orders.name}` (the stack has no `[tables.…]`)",
