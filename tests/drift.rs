@@ -186,6 +186,23 @@ async fn autoscaling_is_made_changed_and_destroyed() {
     assert_ne!(cloud.inventory().await["scheduled_actions"], Value::Array(Vec::new()));
     pipe_with(&cloud, "PRUNE", &with(&file)).await.ok();
     assert_eq!(cloud.inventory().await["scheduled_actions"], Value::Array(Vec::new()));
+    // What somebody else has put on the target stays, and the target with it.
+    let theirs = "import boto3\nscaling = boto3.client('application-autoscaling')\n\
+        about = scaling.describe_scalable_targets(ServiceNamespace='ecs')['ScalableTargets'][0]\n\
+        about = {key: about[key] for key in ('ServiceNamespace', 'ResourceId', 'ScalableDimension')}\n\
+        scaling.put_scheduled_action(ScheduledActionName='sale', Schedule='rate(1 day)', \
+        ScalableTargetAction={'MinCapacity': 3}, **about)\n";
+    cloud.run(&python().display().to_string(), &["-c", theirs], "").await.ok();
+    cloud.take_calls();
+    let pruned = pipe_with(&cloud, "PRUNE", TUTORIAL).await.ok();
+    let mut scaling = cloud.take_writes();
+    scaling.retain(|write| write.starts_with("application-autoscaling:"));
+    let kept = "scalable target of service backend-service: somebody else has added scheduled action sale";
+    assert!(pruned.stderr.contains(kept), "{}", pruned.stderr);
+    let left = cloud.inventory().await;
+    let count = |list: &Value| list.as_array().map(Vec::len);
+    assert_eq!([&left["scalable_targets"], &left["scheduled_actions"]].map(count), [Some(1), Some(1)]);
+    assert_eq!(scaling, ["application-autoscaling:DeleteScalingPolicy"]);
     // The last of those files.
     let file = overlay("[services.backend]\nautoscaling = { min = 1, max = 4, cpu = 50 }\n");
     cloud.shell(&format!("ecs-svc destroy {} < /dev/null", with(&file))).await.ok();

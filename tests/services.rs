@@ -1,5 +1,6 @@
 //! What the stack file says of containers, tasks and roles: made, changed on a living stack, and taken away again.
 
+use ecs_local::Weather;
 use ecs_pipe_tests::{BACKWARDS, Cloud, TOOLS, item, overlay, python, root};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
@@ -34,6 +35,12 @@ async fn apply(cloud: &Cloud, arguments: &str, when: &str) -> Value {
 async fn assert_gone(cloud: &Cloud, arguments: &str) {
     cloud.pipe(&BACKWARDS, "destroy", arguments).await.ok();
     cloud.assert_nothing_left("--stack services").await;
+}
+
+/// Returns an overlay without its namespace.
+fn none_named(text: &str) -> NamedTempFile {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("namespace")).collect();
+    overlay(&lines.join("\n").replace("connect = {", "# "))
 }
 
 fn definition(inventory: &Value) -> &Value {
@@ -338,7 +345,17 @@ async fn a_service_is_reached_by_name_has_a_file_system_and_runs_in_somebody_els
         )
         .await;
     assert_ne!(refused.code, 0);
+    // A cluster of the stack's own is not left behind, and a destroy takes it along.
+    cloud.pipe(&TOOLS, "", SERVICES).await.ok();
     shift(&cloud, "cluster theirs").await;
+    for verb in ["plan", ""] {
+        let refused = cloud.pipe(&TOOLS, verb, &with(&theirs)).await;
+        let says = refused.stderr.contains("the stack's own cluster services-cluster is still there");
+        assert!(refused.code == 2 && says, "{}", refused.stderr);
+    }
+    cloud.shell(&format!("ecs-svc destroy --no-input {}", with(&theirs))).await.ok();
+    let left = cloud.inventory().await;
+    assert_eq!((left["clusters"].as_array().map(Vec::len), &left["services"]), (Some(1), &json!([])));
     let made = apply(&cloud, &with(&theirs), "made").await;
     let clusters = made["clusters"].as_array().map(Vec::len);
     assert_eq!((clusters, &made["clusters"][0]["tags"]), (Some(1), &json!({})), "the cluster is used as it is");
@@ -374,6 +391,40 @@ async fn a_service_is_reached_by_name_has_a_file_system_and_runs_in_somebody_els
     for what in ["adopted schedule group services", "adopted namespace services", "changed schedule cleanup"] {
         assert!(adopted.stderr.contains(what), "{what}: {}", adopted.stderr);
     }
+
+    // A namespace of another name takes the first one's place, which is shown, and goes with --prune.
+    let text = std::fs::read_to_string(later.path()).expect("text");
+    let other = overlay(&text.replace("namespace = \"services\"", "namespace = \"others\""));
+    let plan = cloud.pipe(&TOOLS, "plan", &with(&other)).await.ok();
+    assert!(plan.stderr.contains("namespace services is no longer needed: left alone"), "{}", plan.stderr);
+    let line = format!("export ECS_PRUNE=true; ecs-net {} < /dev/null | {}", with(&other), TOOLS[1..].join(" | "));
+    cloud.shell(&line).await.ok();
+    let left = cloud.inventory().await;
+    assert_eq!(
+        (left["namespaces"].as_array().map(Vec::len), &left["namespaces"][0]["Name"]),
+        (Some(1), &json!("others"))
+    );
+
+    // A task that a schedule has started is stopped, one of somebody else's is not; the namespace goes that no file names.
+    let run = "import boto3, sys\necs = boto3.client('ecs')\n\
+               cluster, where = ecs.list_clusters()['clusterArns'][0], {'launchType': 'FARGATE'}\n\
+               service = ecs.describe_services(cluster=cluster, services=['web-service'])['services'][0]\n\
+               where['networkConfiguration'] = service['networkConfiguration']\n\
+               task = service['taskDefinition']\n\
+               ecs.run_task(cluster=cluster, taskDefinition=task, propagateTags='TASK_DEFINITION', **where)\n\
+               ecs.register_task_definition(family='theirs', networkMode='awsvpc', cpu='256', memory='512', \
+               requiresCompatibilities=['FARGATE'], containerDefinitions=[{'name': 'x', 'image': 'nginx'}])\n\
+               ecs.run_task(cluster=cluster, taskDefinition='theirs', **where)\n";
+    let runs_on = "[[misfortune]]\nservice = '*'\nhappens = 'runs'";
+    cloud.aws().set_weather(Weather::parse(runs_on).expect("a weather"));
+    cloud.run(&python().display().to_string(), &["-c", run], "").await.ok();
+    let unnamed = none_named(&text);
+    let said = cloud.shell(&format!("ecs-svc destroy --no-input {}", with(&unnamed))).await.ok();
+    assert!(said.stderr.contains("deleted scheduled tasks in cluster theirs (1 task)"), "{}", said.stderr);
+    let stop = "import boto3\necs = boto3.client('ecs')\ncluster = ecs.list_clusters()['clusterArns'][0]\n\
+                tasks = ecs.list_tasks(cluster=cluster)['taskArns']\nassert len(tasks) == 1, tasks\n\
+                ecs.stop_task(cluster=cluster, task=tasks[0])\n";
+    cloud.run(&python().display().to_string(), &["-c", stop], "").await.ok();
     assert_gone(&cloud, &with(&later)).await;
     let left = cloud.inventory().await;
     assert_eq!(left["clusters"][0]["clusterName"], "theirs");

@@ -187,15 +187,17 @@ impl Resource for Cluster {
 /// Services start with the launch type FARGATE in any cluster; those that ask for Fargate Spot need its capacity providers.
 ///
 /// # Errors
-/// When it is not there, not active, or lacks what a service asks for.
+/// When it is not there, not active, or lacks what a service asks for; when the stack's own cluster is still there.
 pub async fn check_given(ecs: &Ecs, arn: &str, stack: &Stack) -> Result<()> {
-    let reply = ecs.read.describe_clusters().clusters(arn).send().await.answer("ecs:DescribeClusters")?;
-    let active = reply.clusters().iter().find(|cluster| cluster.status() == Some("ACTIVE"));
-    let Some(cluster) = active else {
-        let state = reply.clusters().first().and_then(Described::status).unwrap_or("not there");
+    let call = ecs.read.describe_clusters().clusters(arn).clusters(stack.own_cluster_name());
+    let reply = call.include(ClusterField::Tags).send().await.answer("ecs:DescribeClusters")?;
+    let given = reply.clusters().iter().find(|cluster| cluster.cluster_arn() == Some(arn));
+    let Some(cluster) = given.filter(|cluster| cluster.status() == Some("ACTIVE")) else {
+        let state = given.and_then(Described::status).unwrap_or("not there");
         return Err(Error::usage(format!("the cluster {arn} of the stack file is {state}"))
             .hint("`aws ecs list-clusters` prints those that there are; without `arn` the stack makes one"));
     };
+    check_own(reply.clusters(), arn, stack)?;
     let spot = stack.services.values().any(|service| service.spot.is_some());
     let lacks = |provider: &&&str| !cluster.capacity_providers().iter().any(|other| other == **provider);
     match CAPACITY_PROVIDERS.iter().filter(|_| spot).find(lacks) {
@@ -203,6 +205,32 @@ pub async fn check_given(ecs: &Ecs, arn: &str, stack: &Stack) -> Result<()> {
             "a service has `spot`: leave that out, or have its owner run `aws ecs put-cluster-capacity-providers`",
         )),
         None => Ok(()),
+    }
+}
+
+/// Refuses to leave the cluster that an earlier stack file has made: its services would run on, behind the same target
+/// groups as those of the given one.
+fn check_own(clusters: &[Described], given: &str, stack: &Stack) -> Result<()> {
+    let name = stack.own_cluster_name();
+    let identity = Identity::new(&stack.name, LAYER, &name);
+    let ours = |cluster: &&Described| {
+        let (named, status) = (cluster.cluster_name() == Some(name.as_str()), cluster.status());
+        named && status == Some("ACTIVE") && ecs::owner(&identity, cluster.tags()) == Owner::Ours
+    };
+    match clusters.iter().find(ours) {
+        None => Ok(()),
+        Some(own) if own.cluster_arn() == Some(given) => {
+            Err(Error::usage(format!("the cluster {given} of the stack file is the stack's own"))
+                .hint("leave `cluster.arn` out: the stack keeps the cluster that it has made"))
+        }
+        Some(_) => {
+            let message = format!(
+                "the stack's own cluster {name} is still there, with its services behind the same target groups"
+            );
+            Err(Error::usage(message).hint(
+                "run `ecs-svc destroy` with the stack file as it was, without `cluster.arn`, then this line again",
+            ))
+        }
     }
 }
 
@@ -221,6 +249,28 @@ mod tests {
         let setting = ClusterSetting::builder().name(ClusterSettingName::ContainerInsights).value("enhanced").build();
         let enhanced = cluster.live(&described.settings(setting).build());
         assert_eq!(cluster.diff(&enhanced), [Change::update("Container Insights", "enhanced", "disabled")]);
+    }
+
+    #[test]
+    fn the_stacks_own_cluster_is_not_left_behind() {
+        let stack = Stack::default();
+        let (own, given) = ("arn:aws:ecs:r:1:cluster/ecs-production-cluster", "arn:aws:ecs:r:1:cluster/theirs");
+        let cluster = |status: &str, tags| {
+            let cluster = Described::builder().cluster_arn(own).cluster_name("ecs-production-cluster").status(status);
+            [cluster.set_tags(tags).build()]
+        };
+        let tags = || Some(ecs::tags(&Identity::new(&stack.name, LAYER, "ecs-production-cluster")));
+        let check = |clusters: &[Described], given: &str| check_own(clusters, given, &stack).map_err(|e| e.render());
+        let refused = check(&cluster("ACTIVE", tags()), given).expect_err("it is still there");
+        assert!(
+            refused.contains("ecs-production-cluster is still there") && refused.contains("ecs-svc destroy"),
+            "{refused}"
+        );
+        let refused = check(&cluster("ACTIVE", tags()), own).expect_err("it is the stack's own");
+        assert!(refused.contains("leave `cluster.arn` out"), "{refused}");
+        assert_eq!(check(&cluster("INACTIVE", tags()), given), Ok(()));
+        assert_eq!(check(&cluster("ACTIVE", None), given), Ok(()));
+        assert_eq!(check(&[], given), Ok(()));
     }
 
     #[test]

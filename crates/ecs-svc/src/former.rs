@@ -1,5 +1,5 @@
-//! What an earlier stack file has asked for and this one does not: services with all that is theirs, and of the services
-//! that stay alarms and autoscaling. Reported, and removed only with `--prune`; a destroy takes the services along.
+//! What an earlier stack file has asked for and this one does not: services with all that is theirs, of the services that
+//! stay alarms and autoscaling, schedules and namespaces. Reported, and removed only with `--prune`; a destroy takes the services along.
 //!
 //! What holds data stays even then: a service's log group and its images. A destroy of the whole stack deletes them.
 
@@ -10,18 +10,17 @@ use std::time::Duration;
 use aws_sdk_applicationautoscaling::types::{ScalableDimension, ServiceNamespace};
 use aws_sdk_ecs::types::{Service, TaskDefinition};
 use ecs_aws::Answer as _;
-use ecs_core::{All as _, Change, Health, Identity, Owner, Resource, Result, Run, Stack};
+use ecs_core::{All as _, Change, Health, Identity, Kind, Owner, Resource, Result, Run, Stack};
 use futures::future::join_all;
 use futures::join;
 
 use crate::alarm::{Alarm, Alarms, Watched};
-use crate::scalable_target::{self, resource};
-use crate::scaling_policy::Metric;
+use crate::scalable_target::{self, Scaled, resource};
 use crate::schedule_group::ScheduleGroup;
 use crate::task_definition::Known;
 use crate::task_definition_family::TaskDefinitionFamily;
-use crate::{Autoscaling, CloudWatch, Ecs, LAYER, Logs, Scheduler, ecs};
-use crate::{schedule, scheduled_action};
+use crate::{Autoscaling, CloudMap, CloudWatch, Ecs, LAYER, Logs, Scheduler, ecs};
+use crate::{namespace, schedule, services};
 
 /// How many resource ids DescribeScalableTargets takes. Source: `DescribeScalableTargets`, `ResourceIds`.
 const RESOURCES: usize = 50;
@@ -37,6 +36,8 @@ pub struct Clients {
     pub autoscaling: Autoscaling,
     /// EventBridge Scheduler
     pub scheduler: Scheduler,
+    /// Cloud Map
+    pub cloud_map: CloudMap,
 }
 
 /// What of the stack it no longer needs.
@@ -46,6 +47,7 @@ pub struct Former {
     known: Known,
     alarms: Rc<Alarms>,
     destroys: bool,
+    prunes: bool,
 }
 
 /// One thing that the stack no longer needs.
@@ -55,10 +57,12 @@ pub enum One {
     Service(Rc<Service>),
     /// An alarm of a service that stays
     Alarm(String),
-    /// The autoscaling of a service that stays: the service's name
-    Autoscaling(String),
+    /// The autoscaling of a service that stays
+    Autoscaling(Scaled),
     /// A schedule
     Schedule(String),
+    /// A Cloud Map namespace
+    Namespace(namespace::Found),
 }
 
 impl One {
@@ -68,13 +72,16 @@ impl One {
             One::Alarm(_) => "alarm",
             One::Autoscaling(_) => "autoscaling of",
             One::Schedule(_) => "schedule",
+            One::Namespace(_) => "namespace",
         }
     }
 
     fn text(&self) -> &str {
         match self {
             One::Service(service) => service.service_name().unwrap_or_default(),
-            One::Alarm(name) | One::Autoscaling(name) | One::Schedule(name) => name,
+            One::Alarm(name) | One::Schedule(name) => name,
+            One::Autoscaling(scaled) => &scaled.service,
+            One::Namespace(found) => &found.name,
         }
     }
 
@@ -82,15 +89,16 @@ impl One {
     fn is_leaving(&self) -> bool {
         match self {
             One::Service(service) => service.status() == Some("DRAINING"),
-            One::Alarm(_) | One::Autoscaling(_) | One::Schedule(_) => false,
+            One::Alarm(_) | One::Autoscaling(_) | One::Schedule(_) | One::Namespace(_) => false,
         }
     }
 }
 
 impl Former {
     /// Makes the search.
-    pub fn new(stack: &Stack, known: &Known, alarms: &Rc<Alarms>, destroys: bool) -> Self {
-        Self { stack: stack.clone(), known: known.clone(), alarms: Rc::clone(alarms), destroys }
+    pub fn new(stack: &Stack, known: &Known, alarms: &Rc<Alarms>, run: &Run<'_>) -> Self {
+        let (destroys, prunes) = (run.destroys(), run.prunes());
+        Self { stack: stack.clone(), known: known.clone(), alarms: Rc::clone(alarms), destroys, prunes }
     }
 
     /// Reports what there is, or as told removes it; says nothing where there is nothing.
@@ -113,6 +121,15 @@ impl Former {
         for what in stays {
             run.console().say("kept", &format!("{what}: it holds data, and stays until you delete it or the stack"));
         }
+        let scaled = found.iter().filter_map(|one| match one {
+            One::Autoscaling(scaled) => Some(scaled),
+            One::Service(_) | One::Alarm(_) | One::Schedule(_) | One::Namespace(_) => None,
+        });
+        for scaled in scaled.filter(|scaled| run.prunes() && !scaled.theirs.is_empty()) {
+            let theirs = scaled.theirs.join(", ");
+            let line = format!("scalable target of service {}: somebody else has added {theirs}", scaled.service);
+            run.console().say("kept", &line);
+        }
         Ok(())
     }
 
@@ -125,11 +142,31 @@ impl Former {
         let (services, alarms, scaled, schedules) =
             join!(services, self.alarms(clients), self.scaled(clients), schedules);
         let (services, alarms, scaled, schedules) = (services, alarms, scaled, schedules).all()?;
+        let namespaces = self.namespaces(clients, &services).await?;
         // First of all, as they would start tasks again.
         let schedules = schedules.into_iter().map(One::Schedule);
         let alarms = alarms.into_iter().map(One::Alarm);
         let services = services.into_iter().map(One::Service);
-        Ok(schedules.chain(services).chain(alarms).chain(scaled.into_iter().map(One::Autoscaling)).collect())
+        let scaled = scaled.into_iter().map(One::Autoscaling);
+        let namespaces = namespaces.into_iter().map(One::Namespace);
+        Ok(schedules.chain(services).chain(alarms).chain(scaled).chain(namespaces).collect())
+    }
+
+    /// Returns the namespaces that the file does not name.
+    ///
+    /// All that there are only where they are to go: otherwise those that a service is still in, which costs a stack that
+    /// has never had one no call.
+    async fn namespaces(&self, clients: &Clients, former: &[Rc<Service>]) -> Result<Vec<namespace::Found>> {
+        let mut used = self.known.services.namespaces(&clients.ecs).await?;
+        used.extend(services::namespaces(former));
+        if used.is_empty() && !self.prunes {
+            return Ok(Vec::new());
+        }
+        let wanted = self.stack.cluster.namespace.as_deref();
+        let sought = |name: &str, arn: &str| {
+            Some(name) != wanted && (self.prunes || [name, arn].iter().any(|one| used.contains(*one)))
+        };
+        namespace::ours(&clients.cloud_map, &self.stack, sought).await
     }
 
     /// Returns the alarms of the services that stay which the file does not ask for; those that ECS still watches during a
@@ -179,7 +216,7 @@ impl Former {
     }
 
     /// Returns the services that stay, without autoscaling in the file, and that still have ours.
-    async fn scaled(&self, clients: &Clients) -> Result<Vec<String>> {
+    async fn scaled(&self, clients: &Clients) -> Result<Vec<Scaled>> {
         let without = self.stack.services.iter().filter(|(_, service)| service.autoscaling.is_none());
         let names: Vec<String> = without.map(|(key, service)| service.service_name(key)).collect();
         let mut found = Vec::new();
@@ -193,19 +230,8 @@ impl Former {
             };
             for name in some.iter().filter(|name| has(name)) {
                 // Somebody else's scaling has other policies.
-                let list = Rc::default();
-                let policies =
-                    scalable_target::policies(&clients.autoscaling, &resource(&self.stack, name), &list).await?;
-                let actions = Rc::default();
-                let actions =
-                    scheduled_action::actions(&clients.autoscaling, &resource(&self.stack, name), &actions).await?;
-                let ours = Metric::ALL.map(|metric| metric.policy(name));
-                let prefix = scheduled_action::prefix(name);
-                if policies.iter().any(|policy| ours.iter().any(|name| name == policy.policy_name()))
-                    || actions.iter().any(|action| action.scheduled_action_name().starts_with(&prefix))
-                {
-                    found.push(name.clone());
-                }
+                let scaled = Scaled::read(&clients.autoscaling, &self.stack, name).await?;
+                found.extend(Some(scaled).filter(Scaled::is_ours));
             }
         }
         Ok(found)
@@ -237,7 +263,7 @@ impl Former {
             if let Some(live) = alarm.find(&clients.cloudwatch).await?
                 && alarm.read_owner(&clients.cloudwatch, &live).await? == Owner::Ours
             {
-                alarm.delete(&clients.cloudwatch, &live).await?;
+                gone(alarm.delete(&clients.cloudwatch, &live).await)?;
             }
         }
         let family = ecs::short(service.task_definition().unwrap_or_default()).split(':').next().unwrap_or_default();
@@ -247,7 +273,7 @@ impl Former {
             if let Some(live) = family.find(&clients.ecs).await?
                 && family.read_owner(&clients.ecs, &live).await? == Owner::Ours
             {
-                family.delete(&clients.ecs, &live).await?;
+                gone(family.delete(&clients.ecs, &live).await)?;
             }
         }
         if service.status() == Some("ACTIVE") {
@@ -265,9 +291,12 @@ impl Former {
                 let deleted = clients.cloudwatch.write.delete_alarms().alarm_names(name).send().await;
                 deleted.answer_if_found("cloudwatch:DeleteAlarms").map(drop)
             }
-            One::Autoscaling(name) => {
-                scalable_target::deregister(&clients.autoscaling, &resource(&self.stack, name)).await
-            }
+            One::Autoscaling(scaled) => scaled.remove(&clients.autoscaling, &self.stack).await,
+            One::Namespace(found) => match namespace::delete(&clients.cloud_map, &found.id).await {
+                // ECS takes services out of it after their last task.
+                Err(error) if error.kind() == Kind::InUse => Err(error.with_kind(Kind::Busy)),
+                other => other,
+            },
             One::Schedule(name) => schedule::delete(&clients.scheduler, &self.stack, name).await,
         }
     }
@@ -343,6 +372,14 @@ impl Resource for Former {
     }
 }
 
+/// Takes what is gone already for deleted: something else deletes it side by side.
+fn gone(deleted: Result<()>) -> Result<()> {
+    match deleted {
+        Err(error) if error.kind() == Kind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
 /// Returns the stack's log groups under ECS's usual prefix that no service of the file has: services of before have left
 /// them, and a destroy takes them along.
 ///
@@ -407,7 +444,7 @@ mod tests {
     fn former() -> Former {
         let stack = Stack::default();
         let known = Known { services: Services::new(&stack), revisions: Rc::default() };
-        Former::new(&stack, &known, &Alarms::of("x"), false)
+        Former { stack, known, alarms: Alarms::of("x"), destroys: false, prunes: false }
     }
 
     fn service(status: &str) -> One {

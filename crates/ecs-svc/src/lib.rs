@@ -15,6 +15,7 @@ mod scaling_policy;
 mod schedule;
 mod schedule_group;
 mod scheduled_action;
+mod scheduled_tasks;
 mod service;
 mod service_settings;
 mod services;
@@ -32,7 +33,7 @@ use ecs_core::id::{ClusterArn, LoadBalancerArn, TargetGroupArn, TaskDefinitionAr
 use ecs_core::member::{self, Alb, Db, Ecr, Egress, Iam, Member as _, Net, Sg, SvcService, Tables};
 use ecs_core::stack::{self, Service as Config};
 use ecs_core::tool::Tool;
-use ecs_core::{All as _, Error, Identity, Listing, Result, Run, Stack};
+use ecs_core::{All as _, Error, Identity, Listing, Owner, Resource as _, Result, Run, Stack};
 use futures::FutureExt as _;
 use futures::future::join_all;
 use futures::join;
@@ -48,6 +49,7 @@ use crate::scaling_policy::{Metric, ScalingPolicy};
 use crate::schedule::Schedule;
 use crate::schedule_group::ScheduleGroup;
 use crate::scheduled_action::ScheduledAction;
+use crate::scheduled_tasks::ScheduledTasks;
 use crate::service::{Ground, Service};
 use crate::service_settings::Advanced;
 use crate::services::Services;
@@ -110,7 +112,13 @@ impl Tool for Svc {
         let services = stack.services.iter().map(|(key, service)| layer.service(key, service, floor.clone()));
         let former = async {
             // Beside the others, which a destroy deletes too: all of them stand on the cluster.
-            if run.destroys() { layer.former(floor.clone().await.map(drop)).await } else { Ok(()) }
+            if !run.destroys() {
+                return Ok(());
+            }
+            let floor = floor.clone().await.map(drop);
+            let (former, tasks) =
+                join!(layer.former(floor.clone()), layer.scheduled_tasks(floor, ScheduledTasks::new(stack)));
+            (former, tasks).all().map(drop)
         };
         let (floor, services, former) = join!(floor.clone(), join_all(services), former);
         let (Floor { cluster: cluster_arn, .. }, services, ()) = (floor, services.all(), former).all()?;
@@ -146,7 +154,9 @@ impl Layer<'_> {
         let Self { run, stack, .. } = *self;
         let names: BTreeSet<String> = stack.services.iter().map(|(key, service)| service.log_group(key)).collect();
         let namespace = async {
-            // A file of before may have named another one: nobody can tell which.
+            if run.destroys() {
+                return self.namespaces().await.map(|()| None);
+            }
             let Some(name) = &stack.cluster.namespace else { return Ok(None) };
             let namespace = run.ensure(&self.cloud_map, Namespace::new(stack, name)).await?;
             let namespace = run.ready(&self.cloud_map, &namespace).await?;
@@ -154,7 +164,9 @@ impl Layer<'_> {
         };
         let cluster = async {
             if let Some(arn) = &stack.cluster.arn {
-                if !run.destroys() {
+                if run.destroys() {
+                    self.cluster_before().await?;
+                } else {
                     cluster::check_given(&self.ecs, arn, stack).await?;
                 }
                 return Ok(arn.as_str().into());
@@ -173,17 +185,61 @@ impl Layer<'_> {
         Ok(Floor { cluster, namespace })
     }
 
-    /// Reports what earlier stack files have asked for, or as told removes it; a destroy deletes it.
-    async fn former(&self, floor: Result<()>) -> Result<()> {
-        floor?;
+    /// Looks for the namespaces that a destroy deletes: the file's, and those of files of before.
+    async fn namespaces(&self) -> Result<()> {
         let Self { run, stack, .. } = *self;
-        let clients = Clients {
+        let ours = namespace::ours(&self.cloud_map, stack, |_, _| true).await?;
+        let names = ours.into_iter().map(|found| found.name).chain(stack.cluster.namespace.clone());
+        let names: BTreeSet<String> = names.collect();
+        let found = names.iter().map(|name| run.ensure(&self.cloud_map, Namespace::new(stack, name)));
+        join_all(found).await.all().map(drop)
+    }
+
+    /// Looks for the cluster that the stack has made before its file gave another, with what is in it.
+    async fn cluster_before(&self) -> Result<()> {
+        let (run, mut before) = (self.run, self.stack.clone());
+        before.cluster.arn = None;
+        let cluster = Cluster::new(&before);
+        let live = cluster.find(&self.ecs).await?;
+        if !live.is_some_and(|live| cluster.owner(&live) == Owner::Ours) {
+            return Ok(());
+        }
+        run.ensure(&self.ecs, cluster).await?;
+        // Otherwise the given one is the stack's own, and what is in it is looked for as ever.
+        if before.cluster_name() == self.stack.cluster_name() {
+            return Ok(());
+        }
+        let known = Known { services: Services::none_stay(&before), revisions: Rc::default() };
+        let clients = self.clients();
+        let (former, tasks) = join!(
+            Former::new(&before, &known, &self.alarms, run).ensure(run, &clients),
+            self.scheduled_tasks(Ok(()), ScheduledTasks::new(&before)),
+        );
+        (former, tasks).all().map(drop)
+    }
+
+    /// Looks for tasks that keep a cluster from being deleted.
+    async fn scheduled_tasks(&self, floor: Result<()>, tasks: ScheduledTasks) -> Result<()> {
+        floor?;
+        self.run.ensure(&self.ecs, tasks).await.map(drop)
+    }
+
+    fn clients(&self) -> Clients {
+        Clients {
             ecs: self.ecs.clone(),
             cloudwatch: self.cloudwatch.clone(),
             autoscaling: self.autoscaling.clone(),
             scheduler: self.scheduler.clone(),
-        };
-        let former = Former::new(stack, &self.known, &self.alarms, run.destroys()).ensure(run, &clients);
+            cloud_map: self.cloud_map.clone(),
+        }
+    }
+
+    /// Reports what earlier stack files have asked for, or as told removes it; a destroy deletes it.
+    async fn former(&self, floor: Result<()>) -> Result<()> {
+        floor?;
+        let Self { run, stack, .. } = *self;
+        let clients = self.clients();
+        let former = Former::new(stack, &self.known, &self.alarms, run).ensure(run, &clients);
         let groups = async {
             if !run.destroys() {
                 return Ok(());

@@ -106,16 +106,8 @@ impl Resource for Namespace {
         Ok(self.planned())
     }
 
-    /// Deletes the namespace; while ECS still takes its services out of it, it is in use.
     async fn delete(&self, cloud_map: &CloudMap, live: &Live) -> Result<()> {
-        let deleted = cloud_map.write.delete_namespace().id(&live.id).send().await;
-        match deleted.answer("servicediscovery:DeleteNamespace") {
-            Err(error) if error.code() == Some("ResourceInUse") => Err(error.with_kind(Kind::InUse)),
-            // "The operation you are trying to perform is already in progress": it is on its way.
-            Err(error) if error.code() == Some("DuplicateRequest") => Ok(()),
-            Err(error) if error.code() == Some("NamespaceNotFound") => Ok(()),
-            other => other.map(drop),
-        }
+        delete(cloud_map, &live.id).await
     }
 
     fn health(&self, live: &Live) -> Health {
@@ -136,5 +128,54 @@ impl Resource for Namespace {
         let call = cloud_map.write.tag_resource().resource_arn(&live.arn).set_tags(Some(self.tags()?));
         call.send().await.answer("servicediscovery:TagResource")?;
         Ok(())
+    }
+}
+
+/// A namespace that the stack has made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its name
+    pub name: String,
+    /// Its id
+    pub id: String,
+}
+
+/// Returns those of the stack's namespaces that are sought, by their names and ARNs.
+///
+/// # Errors
+/// Any refusal by Cloud Map.
+pub async fn ours(cloud_map: &CloudMap, stack: &Stack, sought: impl Fn(&str, &str) -> bool) -> Result<Vec<Found>> {
+    let filter = NamespaceFilter::builder().name(NamespaceFilterName::Type).values("HTTP");
+    let filter = filter.condition(FilterCondition::Eq).build();
+    let filter = filter.map_err(|error| Error::other(format!("a request cannot be built: {error}")))?;
+    let pages = cloud_map.read.list_namespaces().filters(filter).into_paginator().send();
+    let pages = pages.collect::<std::result::Result<Vec<_>, _>>().await.answer("servicediscovery:ListNamespaces")?;
+    let mut found = Vec::new();
+    for namespace in pages.into_iter().flat_map(|page| page.namespaces.unwrap_or_default()) {
+        let owned = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let (name, arn) = (owned(namespace.name()), owned(namespace.arn()));
+        if !sought(&name, &arn) {
+            continue;
+        }
+        let live = Live { arn, id: owned(namespace.id()) };
+        if Namespace::new(stack, &name).read_owner(cloud_map, &live).await? == Owner::Ours {
+            found.push(Found { name, id: live.id });
+        }
+    }
+    Ok(found)
+}
+
+/// Deletes a namespace; while ECS still takes its services out of it, it is in use.
+///
+/// # Errors
+/// Any refusal by Cloud Map.
+pub async fn delete(cloud_map: &CloudMap, id: &str) -> Result<()> {
+    let deleted = cloud_map.write.delete_namespace().id(id).send().await;
+    match deleted.answer("servicediscovery:DeleteNamespace") {
+        Err(error) if error.code() == Some("ResourceInUse") => Err(error.with_kind(Kind::InUse)),
+        // "The operation you are trying to perform is already in progress": it is on its way.
+        Err(error) if error.code() == Some("DuplicateRequest") => Ok(()),
+        Err(error) if error.code() == Some("NamespaceNotFound") => Ok(()),
+        other => other.map(drop),
     }
 }

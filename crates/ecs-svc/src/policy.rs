@@ -66,6 +66,12 @@ pub fn policy() -> Value {
                 ]
             },
             {
+                "Sid": "StopTasks",
+                "Effect": "Allow",
+                "Action": "ecs:StopTask",
+                "Resource": "arn:aws:ecs:*:*:task/*"
+            },
+            {
                 "Sid": "Logs",
                 "Effect": "Allow",
                 "Action": [
@@ -185,6 +191,7 @@ mod tests {
             include_str!("schedule.rs"),
             include_str!("schedule_group.rs"),
             include_str!("scheduled_action.rs"),
+            include_str!("scheduled_tasks.rs"),
             include_str!("service.rs"),
             include_str!("services.rs"),
             include_str!("task_definition.rs"),

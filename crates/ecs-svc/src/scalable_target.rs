@@ -14,6 +14,9 @@ use crate::scaling_policy::Metric;
 use crate::scheduled_action::{self, Actions};
 use crate::{Autoscaling, LAYER};
 
+/// Names of the differences that are limits.
+const MINIMUM: &str = "minimum capacity";
+const MAXIMUM: &str = "maximum capacity";
 /// Name of the difference that is a policy too many.
 const SURPLUS: &str = "scaling policy";
 /// Name of the difference that is a scheduled action too many.
@@ -32,8 +35,6 @@ pub struct ScalableTarget {
     /// Names of the policies that are wanted
     policies: Vec<String>,
     list: Policies,
-    /// Limits that a schedule may have set by now
-    scheduled: (Vec<i32>, Vec<i32>),
     /// Names of the scheduled actions that are wanted
     actions: Vec<String>,
     action_list: Actions,
@@ -48,6 +49,8 @@ pub struct Live {
     surplus: Vec<String>,
     /// Scheduled actions of ours that the stack file no longer has
     former: Vec<String>,
+    /// Limits that a scheduled action may have set by now
+    scheduled: (Vec<i32>, Vec<i32>),
 }
 
 impl ScalableTarget {
@@ -62,10 +65,6 @@ impl ScalableTarget {
             max: count(config.max),
             policies: Metric::wanted(config).map(|(metric, _)| metric.policy(service)).collect(),
             list: Rc::clone(list),
-            scheduled: (
-                schedules.clone().filter_map(|limits| limits.min.map(count)).collect(),
-                schedules.clone().filter_map(|limits| limits.max.map(count)).collect(),
-            ),
             actions: schedules.map(|limits| scheduled_action::name(service, limits)).collect(),
             action_list: Rc::clone(actions),
         }
@@ -78,10 +77,16 @@ impl ScalableTarget {
         names.filter(|name| ours.contains(name) && !self.policies.contains(name)).collect()
     }
 
-    async fn register(&self, api: &Autoscaling, tags: Option<HashMap<String, String>>) -> Result<()> {
+    /// Writes limits; one that is left out stays as it is.
+    async fn register(
+        &self,
+        api: &Autoscaling,
+        (min, max): (Option<i32>, Option<i32>),
+        tags: Option<HashMap<String, String>>,
+    ) -> Result<()> {
         let call = api.write.register_scalable_target().service_namespace(ServiceNamespace::Ecs);
         let call = call.resource_id(&self.resource).scalable_dimension(ScalableDimension::EcsServiceDesiredCount);
-        let call = call.min_capacity(self.min).max_capacity(self.max).set_tags(tags);
+        let call = call.set_min_capacity(min).set_max_capacity(max).set_tags(tags);
         let reply = call.send().await.answer("application-autoscaling:RegisterScalableTarget");
         reply.map(drop).map_err(not_yet)
     }
@@ -103,7 +108,8 @@ impl Resource for ScalableTarget {
     }
 
     fn planned(&self) -> Live {
-        Live { min: self.min, max: self.max, surplus: Vec::new(), former: Vec::new() }
+        let scheduled = (Vec::new(), Vec::new());
+        Live { min: self.min, max: self.max, surplus: Vec::new(), former: Vec::new(), scheduled }
     }
 
     async fn find(&self, api: &Autoscaling) -> Result<Option<Live>> {
@@ -125,20 +131,25 @@ impl Resource for ScalableTarget {
             max: target.max_capacity(),
             surplus: self.surplus(&policies),
             former: former.collect(),
+            scheduled: scheduled_action::limits(&actions),
         }))
     }
 
     async fn create(&self, api: &Autoscaling) -> Result<Live> {
         let tags = self.identity.tags(|key, value| (key.to_owned(), value.to_owned())).into_iter().collect();
-        self.register(api, Some(tags)).await?;
+        self.register(api, (Some(self.min), Some(self.max)), Some(tags)).await?;
         Ok(self.planned())
     }
 
-    /// Compares; a limit that a schedule sets is as it should be: when its time comes, it replaces that of the target.
+    /// Compares; a limit that a scheduled action sets is as it should be: when its time comes, it replaces that of the
+    /// target.
+    ///
+    /// Application Auto Scaling shows one limit of each kind, and not who has set it: one that an action sets, and that is
+    /// in force, is taken for that action's. So a new limit of the file does not show as long as such a one is there.
     fn diff(&self, live: &Live) -> Vec<Change> {
         let limits = [
-            Change::of("minimum capacity", &live.min, &self.min).filter(|_| !self.scheduled.0.contains(&live.min)),
-            Change::of("maximum capacity", &live.max, &self.max).filter(|_| !self.scheduled.1.contains(&live.max)),
+            Change::of(MINIMUM, &live.min, &self.min).filter(|_| !live.scheduled.0.contains(&live.min)),
+            Change::of(MAXIMUM, &live.max, &self.max).filter(|_| !live.scheduled.1.contains(&live.max)),
         ];
         let surplus = live.surplus.iter().map(|policy| Change::update(SURPLUS, policy, ""));
         let former = live.former.iter().map(|action| Change::former(FORMER, action));
@@ -146,13 +157,14 @@ impl Resource for ScalableTarget {
     }
 
     async fn update(&self, api: &Autoscaling, live: &Live, changes: &[Change]) -> Result<()> {
-        if changes.iter().any(|change| ![SURPLUS, FORMER].contains(&change.field)) {
-            self.register(api, None).await?;
+        // The other limit may be a schedule's.
+        let limit = |field: &str, wanted: i32| changes.iter().any(|change| change.field == field).then_some(wanted);
+        let limits = (limit(MINIMUM, self.min), limit(MAXIMUM, self.max));
+        if limits != (None, None) {
+            self.register(api, limits, None).await?;
         }
         for policy in &live.surplus {
-            let call = api.write.delete_scaling_policy().service_namespace(ServiceNamespace::Ecs).policy_name(policy);
-            let call = call.resource_id(&self.resource).scalable_dimension(ScalableDimension::EcsServiceDesiredCount);
-            call.send().await.answer("application-autoscaling:DeleteScalingPolicy")?;
+            delete_policy(api, &self.resource, policy).await?;
         }
         // The engine hands them over only with --prune.
         for action in changes.iter().filter(|change| change.field == FORMER) {
@@ -196,6 +208,81 @@ pub async fn deregister(api: &Autoscaling, resource: &str) -> Result<()> {
     }
 }
 
+/// The autoscaling of a service that stays, of which the stack file no longer has any.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scaled {
+    /// Name of the service
+    pub service: String,
+    /// Names of our policies
+    policies: Vec<String>,
+    /// Names of our scheduled actions
+    actions: Vec<String>,
+    /// What others have put on the same target
+    pub theirs: Vec<String>,
+}
+
+impl Scaled {
+    /// Reads what a service has.
+    ///
+    /// # Errors
+    /// Any refusal by Application Auto Scaling.
+    pub async fn read(api: &Autoscaling, stack: &Stack, service: &str) -> Result<Self> {
+        let (resource, lists) = (resource(stack, service), (Policies::default(), Actions::default()));
+        let (policies, actions) =
+            join!(policies(api, &resource, &lists.0), scheduled_action::actions(api, &resource, &lists.1));
+        let (policies, actions) = (policies, actions).all()?;
+        let policies = policies.iter().map(|policy| policy.policy_name().to_owned());
+        let actions = actions.iter().map(|action| action.scheduled_action_name().to_owned());
+        Ok(Self::of(service, policies, actions))
+    }
+
+    fn of(
+        service: &str,
+        policies: impl IntoIterator<Item = String>,
+        actions: impl IntoIterator<Item = String>,
+    ) -> Self {
+        let (ours, prefix) = (Metric::ALL.map(|metric| metric.policy(service)), scheduled_action::prefix(service));
+        let (policies, others): (Vec<_>, Vec<_>) = policies.into_iter().partition(|name| ours.contains(name));
+        let (actions, more): (Vec<_>, Vec<_>) = actions.into_iter().partition(|name| name.starts_with(&prefix));
+        let others = others.into_iter().map(|name| format!("scaling policy {name}"));
+        let theirs = others.chain(more.into_iter().map(|name| format!("scheduled action {name}"))).collect();
+        Self { service: service.to_owned(), policies, actions, theirs }
+    }
+
+    /// Says whether any of it is ours.
+    pub fn is_ours(&self) -> bool {
+        !self.policies.is_empty() || !self.actions.is_empty()
+    }
+
+    /// Removes what is ours: all of it with the target, which stays where others have put something on it.
+    ///
+    /// # Errors
+    /// Any refusal by Application Auto Scaling.
+    pub async fn remove(&self, api: &Autoscaling, stack: &Stack) -> Result<()> {
+        let resource = resource(stack, &self.service);
+        if self.theirs.is_empty() {
+            return deregister(api, &resource).await;
+        }
+        for policy in &self.policies {
+            delete_policy(api, &resource, policy).await?;
+        }
+        for action in &self.actions {
+            scheduled_action::delete(api, &resource, action).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Deletes a policy by its name; one that is gone is done.
+async fn delete_policy(api: &Autoscaling, resource: &str, policy: &str) -> Result<()> {
+    let call = api.write.delete_scaling_policy().service_namespace(ServiceNamespace::Ecs).policy_name(policy);
+    let call = call.resource_id(resource).scalable_dimension(ScalableDimension::EcsServiceDesiredCount);
+    match call.send().await.answer("application-autoscaling:DeleteScalingPolicy") {
+        Err(error) if error.code() == Some("ObjectNotFoundException") => Ok(()),
+        other => other.map(drop),
+    }
+}
+
 /// Returns the scaling policies of a service.
 pub async fn policies(api: &Autoscaling, resource: &str, list: &Policies) -> Result<Rc<Vec<Policy>>> {
     let load = async || {
@@ -234,17 +321,31 @@ mod tests {
     }
 
     #[test]
+    fn what_others_have_put_on_a_target_is_told_from_ours() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let ours = Scaled::of("web", names(&["web-cpu"]), names(&["web-schedule-night"]));
+        assert!(ours.is_ours() && ours.theirs.is_empty(), "{ours:?}");
+        let both = Scaled::of("web", names(&["web-cpu", "queue-depth"]), names(&["sale"]));
+        assert!(both.is_ours());
+        assert_eq!(both.theirs, ["scaling policy queue-depth", "scheduled action sale"]);
+        assert!(!Scaled::of("web", names(&["queue-depth"]), names(&[])).is_ours());
+    }
+
+    #[test]
     fn limits_and_dropped_policies_are_differences() {
         let former = vec!["web-schedule-noon".to_owned()];
-        let live = Live { min: 1, max: 6, surplus: vec!["web-memory".to_owned()], former };
+        let live = Live { min: 1, surplus: vec!["web-memory".to_owned()], former, ..target().planned() };
         let changes = [
             Change::update("minimum capacity", "1", "2"),
             Change::update("scaling policy", "web-memory", ""),
             Change::former("scheduled action", "web-schedule-noon"),
         ];
         assert_eq!(target().diff(&live), changes);
-        // What a schedule has set.
-        assert_eq!(target().diff(&Live { min: 0, ..target().planned() }), []);
+        // What an action has set, and what it would not set.
+        let scheduled = (vec![0], vec![9]);
+        let night = Live { min: 0, scheduled, ..target().planned() };
+        assert_eq!(target().diff(&night), []);
+        assert_eq!(target().diff(&Live { min: 9, ..night }), [Change::update("minimum capacity", "9", "2")]);
         assert_eq!(target().diff(&target().planned()), []);
     }
 }

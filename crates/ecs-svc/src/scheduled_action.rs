@@ -149,6 +149,15 @@ pub async fn actions(api: &Autoscaling, resource: &str, list: &Actions) -> Resul
     list.get(load).await
 }
 
+/// Returns the least and greatest numbers of tasks that actions set, whoever has made them.
+pub fn limits(actions: &[Described]) -> (Vec<i32>, Vec<i32>) {
+    let limits = || actions.iter().filter_map(Described::scalable_target_action);
+    (
+        limits().filter_map(ScalableTargetAction::min_capacity).collect(),
+        limits().filter_map(ScalableTargetAction::max_capacity).collect(),
+    )
+}
+
 /// Deletes an action by its name; one that is gone is done.
 pub async fn delete(api: &Autoscaling, resource: &str, name: &str) -> Result<()> {
     let call = api.write.delete_scheduled_action().service_namespace(ServiceNamespace::Ecs);

@@ -1,6 +1,7 @@
 //! The cluster's services, described together.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use aws_sdk_ecs::types::{Service, ServiceField};
@@ -30,7 +31,15 @@ pub struct Services {
 impl Services {
     /// Makes the list of the stack's services.
     pub fn new(stack: &Stack) -> Rc<Self> {
-        let names = stack.services.iter().map(|(key, service)| service.service_name(key)).collect();
+        Self::with(stack, stack.services.iter().map(|(key, service)| service.service_name(key)).collect())
+    }
+
+    /// Makes the list of a cluster in which none of the stack's services is to stay.
+    pub fn none_stay(stack: &Stack) -> Rc<Self> {
+        Self::with(stack, Vec::new())
+    }
+
+    fn with(stack: &Stack, names: Vec<String>) -> Rc<Self> {
         let cluster = stack.cluster_name();
         let identity = Identity::new(&stack.name, LAYER, &cluster);
         Rc::new(Self { cluster, names, identity, list: Listing::default(), nothing: Cell::new(false) })
@@ -48,6 +57,18 @@ impl Services {
         }
         let list = self.list.get(async || self.describe(ecs, &self.names).await).await?;
         Ok(list.iter().find(|service| service.service_name() == Some(name)).cloned())
+    }
+
+    /// Returns the names or ARNs of the namespaces that the stack's services are in, in the deployments that are going on.
+    ///
+    /// # Errors
+    /// Any refusal by ECS.
+    pub async fn namespaces(&self, ecs: &Ecs) -> Result<BTreeSet<String>> {
+        if self.nothing.get() {
+            return Ok(BTreeSet::new());
+        }
+        let list = self.list.get(async || self.describe(ecs, &self.names).await).await?;
+        Ok(namespaces(&list))
     }
 
     /// Returns the services that carry the stack's tag and that it does not describe; `INACTIVE` ones are gone.
@@ -96,4 +117,11 @@ impl Services {
         });
         Ok(join_all(some).await.all()?.into_iter().flatten().map(Rc::new).collect())
     }
+}
+
+/// Returns the names or ARNs of the namespaces that services are in, in the deployments that are going on.
+pub fn namespaces(services: &[Rc<Service>]) -> BTreeSet<String> {
+    let deployments = services.iter().flat_map(|service| service.deployments());
+    let connects = deployments.filter_map(|deployment| deployment.service_connect_configuration());
+    connects.filter_map(|connect| connect.namespace()).map(str::to_owned).collect()
 }

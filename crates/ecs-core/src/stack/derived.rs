@@ -162,7 +162,12 @@ impl Stack {
     /// Returns the cluster's name.
     pub fn cluster_name(&self) -> String {
         let given = self.cluster.arn.as_ref().and_then(|arn| Some(arn.split_once(":cluster/")?.1.to_owned()));
-        given.or_else(|| self.cluster.name.clone()).unwrap_or_else(|| format!("{}-cluster", self.name))
+        given.unwrap_or_else(|| self.own_cluster_name())
+    }
+
+    /// Returns the name of the cluster that the stack makes, or has made before the file gave another.
+    pub fn own_cluster_name(&self) -> String {
+        self.cluster.name.clone().unwrap_or_else(|| format!("{}-cluster", self.name))
     }
 
     /// Returns the full names of the zones, as far as the file names them: a letter is a zone of the stack's region.
