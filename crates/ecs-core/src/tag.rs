@@ -54,6 +54,15 @@ impl Identity {
         vec![tag(STACK, &self.stack), tag(LAYER, self.layer), tag(NAME, &self.tag_name())]
     }
 
+    /// Makes the identity tags for a create call, where an SDK's builder can refuse a tag.
+    ///
+    /// # Errors
+    /// Never: keys and values are set.
+    pub fn try_tags<T, E: std::fmt::Display>(&self, tag: impl Fn(&str, &str) -> Result<T, E>) -> crate::Result<Vec<T>> {
+        let tags = self.tags(tag).into_iter().collect::<Result<_, E>>();
+        tags.map_err(|error| crate::Error::other(format!("a request cannot be built: {error}")))
+    }
+
     /// Returns a client token, 32 hexadecimal digits, that is the same for every try of the same create call.
     ///
     /// `parts` are what makes it another call: the ids that it builds on, and how many there were before.

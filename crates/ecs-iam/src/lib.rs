@@ -25,7 +25,7 @@ use ecs_core::id::{RoleArn, UserArn};
 use ecs_core::member;
 use ecs_core::stack::{Service, partition};
 use ecs_core::tool::Tool;
-use ecs_core::{All as _, Error, Held, Identity, Result, Run, Stack};
+use ecs_core::{All as _, Held, Identity, Result, Run, Stack};
 use futures::future::join_all;
 use futures::join;
 use serde_json::{Value, json};
@@ -343,8 +343,7 @@ fn task_roles(stack: &Stack) -> BTreeMap<String, (&str, &Service)> {
 }
 
 fn tags(identity: &Identity) -> Result<Vec<Tag>> {
-    let tags = identity.tags(|key, value| Tag::builder().key(key).value(value).build());
-    tags.into_iter().collect::<Result<_, _>>().map_err(|error| Error::other(error.to_string()))
+    identity.try_tags(|key, value| Tag::builder().key(key).value(value).build())
 }
 
 /// The client of IAM.

@@ -1,5 +1,7 @@
 //! The CloudWatch alarms on a service: those that roll its deployment back, and those that tell people.
 
+mod watched;
+
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,143 +10,22 @@ use aws_sdk_cloudwatch::types::{
 };
 use ecs_aws::Answer as _;
 use ecs_core::id::{LoadBalancerArn, TargetGroupArn};
-use ecs_core::stack::{Alarms as Config, Service, ServiceAlarms};
+use ecs_core::stack::Service;
 use ecs_core::{All as _, Change, Error, Identity, Listing, Owner, Resource, Result, Stack};
 use futures::future::join_all;
 
+pub use self::watched::Watched;
 use crate::{CloudWatch, LAYER};
 
 /// How many names DescribeAlarms takes, and how many alarms it returns:
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html>
 const NAMES: usize = 100;
-/// Where Elastic Load Balancing puts its metrics:
-/// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html>
-const LOAD_BALANCING: &str = "AWS/ApplicationELB";
-/// Where ECS puts the utilisation of services:
-/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/available-metrics.html>
-const ECS: &str = "AWS/ECS";
 /// Seconds that one data point is about: the load balancer and ECS report once a minute.
 const PERIOD: i32 = 60;
 
 /// What differs, as [`Change::field`].
 const ACTION: &str = "alarm action";
 const OK_ACTION: &str = "OK action";
-
-/// What an alarm watches, and for whom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Watched {
-    /// 5xx answers of the targets, in a minute, during a deployment
-    Errors,
-    /// Targets that fail their health checks, during a deployment
-    UnhealthyHosts,
-    /// CPU utilisation, for people
-    Cpu,
-    /// Memory utilisation, for people
-    Memory,
-    /// 5xx answers of the targets, in a minute, for people
-    ErrorsForPeople,
-    /// Targets that fail their health checks, for people
-    UnhealthyHostsForPeople,
-}
-
-impl Watched {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Errors,
-        Self::UnhealthyHosts,
-        Self::Cpu,
-        Self::Memory,
-        Self::ErrorsForPeople,
-        Self::UnhealthyHostsForPeople,
-    ];
-
-    /// Returns those that the stack file asks for to roll a deployment back, with the number that is too much.
-    pub fn wanted(config: &Config) -> impl Iterator<Item = (Self, u32)> {
-        let limits = [(Self::Errors, config.errors_5xx), (Self::UnhealthyHosts, config.unhealthy_hosts)];
-        limits.into_iter().filter(|(_, limit)| *limit > 0)
-    }
-
-    /// Returns those that the stack file asks for to tell people, with the number that is too much.
-    pub fn for_people(config: &ServiceAlarms) -> impl Iterator<Item = (Self, u32)> {
-        let limits = [
-            (Self::Cpu, config.cpu),
-            (Self::Memory, config.memory),
-            (Self::ErrorsForPeople, config.errors_5xx),
-            (Self::UnhealthyHostsForPeople, config.unhealthy_hosts),
-        ];
-        limits.into_iter().filter_map(|(watched, limit)| Some((watched, limit?)))
-    }
-
-    /// Returns the name of its alarm.
-    pub fn alarm(self, service: &str) -> String {
-        match self {
-            Self::Errors => format!("{service}-5xx"),
-            Self::UnhealthyHosts => format!("{service}-unhealthy-hosts"),
-            Self::Cpu => format!("{service}-cpu-high"),
-            Self::Memory => format!("{service}-memory-high"),
-            Self::ErrorsForPeople => format!("{service}-5xx-high"),
-            Self::UnhealthyHostsForPeople => format!("{service}-unhealthy-hosts-high"),
-        }
-    }
-
-    /// Says whether somebody is to be told, and no deployment rolled back.
-    fn is_for_people(self) -> bool {
-        match self {
-            Self::Errors | Self::UnhealthyHosts => false,
-            Self::Cpu | Self::Memory | Self::ErrorsForPeople | Self::UnhealthyHostsForPeople => true,
-        }
-    }
-
-    /// Says whether it is a metric of the load balancer's, and not of ECS's.
-    fn is_load_balancing(self) -> bool {
-        match self {
-            Self::Errors | Self::UnhealthyHosts | Self::ErrorsForPeople | Self::UnhealthyHostsForPeople => true,
-            Self::Cpu | Self::Memory => false,
-        }
-    }
-
-    fn namespace(self) -> &'static str {
-        if self.is_load_balancing() { LOAD_BALANCING } else { ECS }
-    }
-
-    fn metric(self) -> &'static str {
-        match self {
-            Self::Errors | Self::ErrorsForPeople => "HTTPCode_Target_5XX_Count",
-            Self::UnhealthyHosts | Self::UnhealthyHostsForPeople => "UnHealthyHostCount",
-            Self::Cpu => "CPUUtilization",
-            Self::Memory => "MemoryUtilization",
-        }
-    }
-
-    fn statistic(self) -> Statistic {
-        match self {
-            Self::Errors | Self::ErrorsForPeople => Statistic::Sum,
-            Self::UnhealthyHosts | Self::UnhealthyHostsForPeople => Statistic::Maximum,
-            Self::Cpu | Self::Memory => Statistic::Average,
-        }
-    }
-
-    /// Returns how data points that are missing count.
-    ///
-    /// Without requests there are no 5xx answers to report, and without targets no unhealthy ones: both are well. Of a
-    /// service without tasks nobody knows how busy it is: "missing", CloudWatch's own default.
-    fn missing(self) -> &'static str {
-        if self.is_load_balancing() { "notBreaching" } else { "missing" }
-    }
-
-    /// Returns the expression over the metrics of both target groups.
-    ///
-    /// A function of an array of metrics takes those that have a data point, so that one target group without requests
-    /// does not hide the other; `m1 + m2` needs both. `FILL` would not do: the latest minute, which has no data point
-    /// yet, would always count as a good one
-    /// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html>).
-    fn expression(self) -> &'static str {
-        match self {
-            Self::Errors | Self::ErrorsForPeople => "SUM([m1, m2])",
-            Self::UnhealthyHosts | Self::UnhealthyHostsForPeople | Self::Cpu | Self::Memory => "MAX([m1, m2])",
-        }
-    }
-}
 
 /// The alarms of the stack's services, described together.
 #[derive(Debug)]
@@ -504,97 +385,4 @@ fn target_group(arn: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BALANCER: &str = "arn:aws:elasticloadbalancing:r:1:loadbalancer/app/ecs-alb/778d41231b141a0f";
-
-    fn alarm(watched: Watched, groups: &[&str]) -> Alarm {
-        let stack = Stack::default();
-        let arns: Vec<TargetGroupArn> = groups
-            .iter()
-            .map(|name| format!("arn:aws:elasticloadbalancing:r:1:targetgroup/{name}/943f017f100becff").as_str().into())
-            .collect();
-        let place = (Some(&LoadBalancerArn::from(BALANCER)), arns.iter().collect());
-        Alarm::new(&stack, "web", (watched, 10, 2), place, &Alarms::new(&stack)).expect("a load balancer")
-    }
-
-    fn text(alarm: &Alarm, live: &MetricAlarm) -> Vec<String> {
-        alarm.diff(&Live { alarm: live.clone(), new: false }).iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn an_alarm_watches_the_target_groups_by_the_ends_of_the_arns() {
-        let one = metric(&alarm(Watched::Errors, &["web-tg"]).planned().alarm);
-        let of = |group: &str| {
-            format!("[LoadBalancer=app/ecs-alb/778d41231b141a0f TargetGroup=targetgroup/{group}/943f017f100becff]")
-        };
-        let errors = format!("Sum of AWS/ApplicationELB/HTTPCode_Target_5XX_Count{} in 60 s", of("web-tg"));
-        assert_eq!(one, errors);
-        let hosts = |group: &str| format!("Maximum of AWS/ApplicationELB/UnHealthyHostCount{} in 60 s", of(group));
-        let both = format!("e1 = MAX([m1, m2]), watched; m1 = {}; m2 = {}", hosts("web-tg-alt"), hosts("web-tg"));
-        for order in [["web-tg", "web-tg-alt"], ["web-tg-alt", "web-tg"]] {
-            assert_eq!(metric(&alarm(Watched::UnhealthyHosts, &order).planned().alarm), both);
-        }
-    }
-
-    #[test]
-    fn what_cloudwatch_reads_back_is_no_difference_and_what_others_changed_is_one() {
-        let alarm = alarm(Watched::Errors, &["web-tg", "web-tg-alt"]);
-        let live = || alarm.planned().alarm;
-        let mut told = live();
-        told.alarm_actions = Some(vec!["arn:aws:sns:r:1:oncall".to_owned()]);
-        told.datapoints_to_alarm = None;
-        assert_eq!(text(&alarm, &told), [""; 0]);
-        let mut changed = live();
-        changed.threshold = Some(100.0);
-        changed.evaluation_periods = Some(5);
-        changed.treat_missing_data = None;
-        assert_eq!(
-            text(&alarm, &changed),
-            [
-                "threshold: 100 -> 10",
-                "evaluation periods: 5 -> 2",
-                "treatment of missing data: missing -> notBreaching"
-            ]
-        );
-    }
-
-    #[test]
-    fn an_alarm_for_people_watches_the_tasks_and_tells_a_topic() {
-        let topic = "arn:aws:sns:r:1:oncall".to_owned();
-        let quiet = alarm(Watched::Cpu, &["web-tg", "web-tg-alt"]);
-        let of = "Average of AWS/ECS/CPUUtilization[ClusterName=ecs-production-cluster ServiceName=web] in 60 s";
-        assert_eq!(metric(&quiet.planned().alarm), of);
-        let told = alarm(Watched::Cpu, &["web-tg"]).telling(Some(&topic));
-        assert_eq!(told.diff(&told.planned()), []);
-        assert_eq!(
-            told.diff(&quiet.planned()),
-            [Change::update(ACTION, "", &topic), Change::update(OK_ACTION, "", &topic)]
-        );
-        // Whom somebody else has added stays unless it is pruned.
-        let others = quiet.diff(&told.planned());
-        assert_eq!(others, [Change::foreign(ACTION, &topic), Change::foreign(OK_ACTION, &topic)]);
-        let live = ["arn:pager".to_owned(), topic.clone()];
-        assert_eq!(told.actions(ACTION, &live, &[]), live);
-        assert_eq!(quiet.actions(ACTION, &live, &others), ["arn:pager"]);
-        assert_eq!(quiet.actions(OK_ACTION, &[], &[]), [""; 0]);
-    }
-
-    #[test]
-    fn a_second_target_group_is_a_difference() {
-        let before = alarm(Watched::Errors, &["web-tg"]).planned().alarm;
-        let changes = text(&alarm(Watched::Errors, &["web-tg", "web-tg-alt"]), &before);
-        assert!(changes.len() == 1 && changes[0].starts_with("metric: Sum of "), "{changes:?}");
-    }
-
-    #[test]
-    fn a_number_of_nothing_is_no_alarm() {
-        let names = |config: &Config| -> Vec<String> {
-            Watched::wanted(config).map(|(watched, _)| watched.alarm("web")).collect()
-        };
-        assert_eq!(names(&Config::default()), ["web-5xx", "web-unhealthy-hosts"]);
-        assert_eq!(names(&Config { errors_5xx: 0, ..Config::default() }), ["web-unhealthy-hosts"]);
-        assert_eq!(names(&Config { errors_5xx: 0, unhealthy_hosts: 0, ..Config::default() }), [""; 0]);
-    }
-}
+mod tests;

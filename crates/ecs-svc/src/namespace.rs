@@ -12,7 +12,7 @@ use aws_sdk_servicediscovery::types::{
 use ecs_aws::{Answer as _, present};
 use ecs_core::{Error, Health, Identity, Kind, Owner, Resource, Result, Stack};
 
-use crate::{CloudMap, LAYER};
+use crate::{CloudMap, LAYER, ecs};
 
 /// A namespace whose instances are found by calls alone, as Service Connect finds them.
 #[derive(Debug)]
@@ -37,8 +37,7 @@ impl Namespace {
     }
 
     fn tags(&self) -> Result<Vec<Tag>> {
-        let tags = self.identity.tags(|key, value| Tag::builder().key(key).value(value).build());
-        tags.into_iter().collect::<Result<_, _>>().map_err(|error| Error::other(error.to_string()))
+        self.identity.try_tags(|key, value| Tag::builder().key(key).value(value).build())
     }
 
     /// Fails when Cloud Map could not make it: it is not listed then, and never will be.
@@ -80,14 +79,7 @@ impl Resource for Namespace {
 
     /// Returns the namespace of that name.
     async fn find(&self, cloud_map: &CloudMap) -> Result<Option<Live>> {
-        let filter = NamespaceFilter::builder().name(NamespaceFilterName::HttpName).values(&self.identity.name);
-        let filter = filter.condition(FilterCondition::Eq).build();
-        let filter = filter.map_err(|error| Error::other(format!("a request cannot be built: {error}")))?;
-        let found = cloud_map.read.list_namespaces().filters(filter).into_paginator().send();
-        let pages =
-            found.collect::<std::result::Result<Vec<_>, _>>().await.answer("servicediscovery:ListNamespaces")?;
-        let found: Vec<NamespaceSummary> =
-            pages.into_iter().flat_map(|page| page.namespaces.unwrap_or_default()).collect();
+        let found = list(cloud_map, NamespaceFilterName::HttpName, &self.identity.name).await?;
         let named = |one: &&NamespaceSummary| one.name() == Some(self.identity.name.as_str());
         let Some(found) = found.iter().find(named) else {
             self.check_operation(cloud_map).await?;
@@ -145,13 +137,8 @@ pub struct Found {
 /// # Errors
 /// Any refusal by Cloud Map.
 pub async fn ours(cloud_map: &CloudMap, stack: &Stack, sought: impl Fn(&str, &str) -> bool) -> Result<Vec<Found>> {
-    let filter = NamespaceFilter::builder().name(NamespaceFilterName::Type).values("HTTP");
-    let filter = filter.condition(FilterCondition::Eq).build();
-    let filter = filter.map_err(|error| Error::other(format!("a request cannot be built: {error}")))?;
-    let pages = cloud_map.read.list_namespaces().filters(filter).into_paginator().send();
-    let pages = pages.collect::<std::result::Result<Vec<_>, _>>().await.answer("servicediscovery:ListNamespaces")?;
     let mut found = Vec::new();
-    for namespace in pages.into_iter().flat_map(|page| page.namespaces.unwrap_or_default()) {
+    for namespace in list(cloud_map, NamespaceFilterName::Type, "HTTP").await? {
         let owned = |text: Option<&str>| text.unwrap_or_default().to_owned();
         let (name, arn) = (owned(namespace.name()), owned(namespace.arn()));
         if !sought(&name, &arn) {
@@ -178,4 +165,12 @@ pub async fn delete(cloud_map: &CloudMap, id: &str) -> Result<()> {
         Err(error) if error.code() == Some("NamespaceNotFound") => Ok(()),
         other => other.map(drop),
     }
+}
+
+/// Lists the namespaces that have one property.
+async fn list(cloud_map: &CloudMap, name: NamespaceFilterName, value: &str) -> Result<Vec<NamespaceSummary>> {
+    let filter = NamespaceFilter::builder().name(name).values(value).condition(FilterCondition::Eq);
+    let pages = cloud_map.read.list_namespaces().filters(ecs::built(filter.build())?).into_paginator().send();
+    let pages = pages.collect::<std::result::Result<Vec<_>, _>>().await.answer("servicediscovery:ListNamespaces")?;
+    Ok(pages.into_iter().flat_map(|page| page.namespaces.unwrap_or_default()).collect())
 }

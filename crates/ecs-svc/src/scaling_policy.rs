@@ -3,7 +3,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use aws_sdk_applicationautoscaling::error::BuildError;
 use aws_sdk_applicationautoscaling::types::{
     MetricType, PolicyType, PredefinedMetricSpecification, ScalableDimension, ScalingPolicy as Described,
     ServiceNamespace, TargetTrackingScalingPolicyConfiguration,
@@ -13,8 +12,8 @@ use ecs_core::id::{LoadBalancerArn, TargetGroupArn};
 use ecs_core::stack::Autoscaling as Config;
 use ecs_core::{Change, Error, Owner, Resource, Result, Stack};
 
-use crate::Autoscaling;
 use crate::scalable_target::{Policies, policies, resource};
+use crate::{Autoscaling, ecs};
 
 /// What a policy keeps at its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,9 +107,9 @@ impl ScalingPolicy {
 
     async fn put(&self, api: &Autoscaling) -> Result<()> {
         let metric = PredefinedMetricSpecification::builder().predefined_metric_type(self.metric.r#type());
-        let metric = built(metric.set_resource_label(self.label.clone()).build())?;
+        let metric = ecs::built(metric.set_resource_label(self.label.clone()).build())?;
         let tracking = TargetTrackingScalingPolicyConfiguration::builder().target_value(self.target);
-        let tracking = built(tracking.predefined_metric_specification(metric).build())?;
+        let tracking = ecs::built(tracking.predefined_metric_specification(metric).build())?;
         let call = api.write.put_scaling_policy().service_namespace(ServiceNamespace::Ecs).policy_name(&self.name);
         let call = call.resource_id(&self.resource).scalable_dimension(ScalableDimension::EcsServiceDesiredCount);
         let call = call.policy_type(PolicyType::TargetTrackingScaling);
@@ -198,10 +197,6 @@ fn label(balancer: &LoadBalancerArn, group: &TargetGroupArn) -> String {
     let balancer = balancer.as_str().split_once(":loadbalancer/").map_or(balancer.as_str(), |(_, name)| name);
     let group = group.as_str().rsplit(':').next().unwrap_or_default();
     format!("{balancer}/{group}")
-}
-
-fn built<T>(value: std::result::Result<T, BuildError>) -> Result<T> {
-    value.map_err(|error| Error::other(format!("a request cannot be built: {error}")))
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_scheduler::error::BuildError;
 use aws_sdk_scheduler::operation::get_schedule::GetScheduleOutput;
 use aws_sdk_scheduler::primitives::DateTime;
 use aws_sdk_scheduler::types::{
@@ -17,7 +16,7 @@ use ecs_core::stack::{Schedule as Config, Service};
 use ecs_core::{Change, Error, Identity, Kind, Owner, Resource, Result, Stack};
 use serde_json::{Value, json};
 
-use crate::{LAYER, Place, Scheduler};
+use crate::{LAYER, Place, Scheduler, ecs};
 
 /// Tries and seconds of a retry policy that says neither: Scheduler's own. Source: `RetryPolicy` in the user guide,
 /// "Configuring retry policies".
@@ -124,12 +123,12 @@ impl Schedule {
             .set_subnets(Some(wanted.subnets.iter().cloned().collect()))
             .set_security_groups(Some(wanted.groups.iter().cloned().collect()))
             .assign_public_ip(AssignPublicIp::Disabled);
-        let network = NetworkConfiguration::builder().awsvpc_configuration(built(vpc.build())?).build();
+        let network = NetworkConfiguration::builder().awsvpc_configuration(ecs::built(vpc.build())?).build();
         let mut ecs = match whole.and_then(Target::ecs_parameters) {
             Some(ecs) => ecs.clone(),
             None => {
                 let ecs = EcsParameters::builder().task_definition_arn(&wanted.definition).task_count(1);
-                built(ecs.enable_ecs_managed_tags(true).build())?
+                ecs::built(ecs.enable_ecs_managed_tags(true).build())?
             }
         };
         ecs.task_definition_arn.clone_from(&wanted.definition);
@@ -143,7 +142,7 @@ impl Schedule {
         let queue = (!live.queue.is_empty()).then(|| DeadLetterConfig::builder().arn(&live.queue).build());
         let target = Target::builder().arn(&wanted.cluster).role_arn(&wanted.role);
         let target = target.ecs_parameters(ecs).retry_policy(retry.build()).set_dead_letter_config(queue);
-        built(target.set_input((!wanted.input.is_null()).then(|| wanted.input.to_string())).build())
+        ecs::built(target.set_input((!wanted.input.is_null()).then(|| wanted.input.to_string())).build())
     }
 
     /// Returns the schedule as it is to be after these changes.
@@ -161,7 +160,7 @@ impl Schedule {
     }
 
     fn window() -> Result<FlexibleTimeWindow> {
-        built(FlexibleTimeWindow::builder().mode(FlexibleTimeWindowMode::Off).build())
+        ecs::built(FlexibleTimeWindow::builder().mode(FlexibleTimeWindowMode::Off).build())
     }
 
     /// Says of a refusal whether the same call may pass later: Scheduler tries to take a role on, and a new one does not
@@ -335,10 +334,6 @@ fn live(schedule: &GetScheduleOutput) -> Live {
         queue: owned(target.and_then(Target::dead_letter_config).and_then(DeadLetterConfig::arn)),
         whole: Some(Rc::new(schedule.clone())),
     }
-}
-
-fn built<T>(value: std::result::Result<T, BuildError>) -> Result<T> {
-    value.map_err(|error| Error::other(format!("a request cannot be built: {error}")))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_scheduler::types::{ScheduleGroupState, Tag};
 use ecs_aws::{Answer as _, present};
-use ecs_core::{Error, Health, Identity, Owner, Resource, Result, Stack};
+use ecs_core::{Health, Identity, Owner, Resource, Result, Stack};
 
 use crate::{LAYER, Scheduler};
 
@@ -29,8 +29,7 @@ impl ScheduleGroup {
     }
 
     fn tags(&self) -> Result<Vec<Tag>> {
-        let tags = self.identity.tags(|key, value| Tag::builder().key(key).value(value).build());
-        tags.into_iter().collect::<Result<_, _>>().map_err(|error| Error::other(error.to_string()))
+        self.identity.try_tags(|key, value| Tag::builder().key(key).value(value).build())
     }
 }
 
