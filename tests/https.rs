@@ -32,17 +32,9 @@ async fn assert_settled(cloud: &Cloud, text: &str) {
     assert_eq!((plan.code, cloud.take_writes()), (0, Vec::new()), "{text}: {}", plan.stderr);
 }
 
-/// Makes one call as another person would.
-async fn boto(cloud: &Cloud, service: &str, call: &str, with: Value) -> Value {
-    let script = root().join("tests/boto.py").display().to_string();
-    let request = json!({"service": service, "call": call, "with": with}).to_string();
-    let answer = cloud.run(&python().display().to_string(), &[&script], &format!("{request}\n")).await.ok();
-    serde_json::from_str(&answer.stdout).unwrap_or_else(|error| panic!("{error}: {}", answer.stdout))
-}
-
 /// Makes a public hosted zone, and returns its id.
 async fn zone(cloud: &Cloud, name: &str) -> String {
-    let made = boto(cloud, "route53", "create_hosted_zone", json!({"Name": name, "CallerReference": name})).await;
+    let made = cloud.boto("route53", "create_hosted_zone", json!({"Name": name, "CallerReference": name})).await;
     let id = made["HostedZone"]["Id"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned();
     cloud.take_calls();
     id
@@ -53,7 +45,7 @@ async fn record(cloud: &Cloud, zone: &str, name: &str, kind: &str, value: &str) 
     let set = json!({"Name": name, "Type": kind, "TTL": 60, "ResourceRecords": [{"Value": value}]});
     let batch = json!({"Changes": [{"Action": "CREATE", "ResourceRecordSet": set}]});
     let with = json!({"HostedZoneId": zone, "ChangeBatch": batch});
-    let made = boto(cloud, "route53", "change_resource_record_sets", with).await;
+    let made = cloud.boto("route53", "change_resource_record_sets", with).await;
     assert!(made["ChangeInfo"].is_object(), "{made}");
     cloud.take_calls();
 }
@@ -87,7 +79,7 @@ async fn a_certificate_is_requested_proven_and_used_and_the_name_leads_to_the_lo
     let https = listener(&first, 443).expect("a listener");
     assert_eq!(https["SslPolicy"], "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09");
     assert!(listener(&first, 80).expect("a listener").to_string().contains("redirect"));
-    let parameter = boto(&cloud, "ssm", "get_parameter", json!({"Name": "/ecs/backend/FRONTEND_URL"})).await;
+    let parameter = cloud.boto("ssm", "get_parameter", json!({"Name": "/ecs/backend/FRONTEND_URL"})).await;
     assert_eq!(parameter["Parameter"]["Value"], "https://app.example.com");
     assert_settled(&cloud, NAMED).await;
 

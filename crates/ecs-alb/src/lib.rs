@@ -1,7 +1,9 @@
 //! The load balancer layer: target groups, load balancer, listeners and rules, and the parameters that hold its address.
 
 mod alias;
+mod association;
 mod certificate;
+mod destroy;
 mod dns;
 mod elb;
 mod former;
@@ -21,7 +23,7 @@ use std::rc::Rc;
 
 use aws_sdk_elasticloadbalancingv2::Client;
 use ecs_aws::former_parameters::{self, Spared};
-use ecs_aws::parameter::{self, Ssm, Wanted};
+use ecs_aws::parameter::{self, Wanted};
 use ecs_aws::{Api, Session};
 use ecs_core::id::{ListenerRuleArn, TargetGroupArn};
 use ecs_core::member::{self, Member as _, Net, Sg};
@@ -92,7 +94,7 @@ impl Tool for Alb {
         let region = session.region().unwrap_or_default();
         if run.destroys() {
             let alias = alias(stack, region, None, &zones);
-            let found = destroy(run, (&elb, &ssm, &dns), stack, &listings, (alias, &zones, &certificates));
+            let found = destroy::look(run, (&elb, &ssm, &dns), stack, &listings, (alias, &zones, &certificates));
             let former = former_parameters::ensure(run, session, &ssm, stack, LAYER, Spared::default());
             let (found, former) = join!(found, former);
             return (found, former).all().map(drop);
@@ -124,6 +126,8 @@ impl Tool for Alb {
                 Some(given) => given.check_priorities(&elb, stack).await?,
                 None => check(&net)?,
             }
+            // Before anything is made that would then lead nowhere.
+            association::insist(&elb, stack, &listings).await?;
             let group = |(key, service): (&String, &Service)| {
                 run.ensure(&elb, TargetGroup::new(stack, key, service, &net.vpc_id, &listings))
             };
@@ -179,7 +183,9 @@ impl Tool for Alb {
                 }
                 Front::Given(given) => {
                     let rules = Rules::shared(&given.listener, &stack.name, wanted);
-                    Others::our_rules(stack, &listings, Some(&rules)).ensure(run, &elb).await?;
+                    Others::our_rules(stack, &listings, given.balancer.arn.as_str(), Some(&rules))
+                        .ensure(run, &elb)
+                        .await?;
                     (None, rules)
                 }
             };
@@ -289,43 +295,6 @@ fn alias(stack: &Stack, region: &str, balancer: Option<&load_balancer::Live>, zo
         Some(_) | None => Known::Name { name: stack.alb.name.clone(), region: region.to_owned() },
     };
     Some(Alias::new(stack.alb.domain.as_ref()?, stack.alb.zone.clone(), target, known, zones))
-}
-
-/// Looks for what is to be deleted: listeners and rules go with their load balancer.
-async fn destroy(
-    run: &Run<'_>,
-    (elb, ssm, dns): (&Elb, &Ssm, &Dns),
-    stack: &Stack,
-    listings: &Rc<Listings>,
-    (alias, zones, certificates): (Option<Alias>, &Rc<Zones>, &Rc<Certificates>),
-) -> Result<()> {
-    let (net, sg) = (Net::unknown(), Sg::unknown());
-    // A file of before may have had a strategy with a second target group: it costs nothing to look for it.
-    let groups = stack.services.iter().flat_map(|(key, service)| {
-        let one = TargetGroup::new(stack, key, service, &net.vpc_id, listings);
-        let other = TargetGroup::alternate(stack, key, service, &net.vpc_id, listings);
-        [one, other].map(|group| run.ensure(elb, group.for_destroy()))
-    });
-    let parameters = parameter::ensure_all(run, ssm, stack, LAYER, wanted(stack, &Address::unknown())?);
-    let secure = https::destroy(run, dns, stack, zones, certificates);
-    let found = join!(join_all(groups), Others::for_destroy(stack, listings).ensure(run, elb), parameters, secure);
-    ((found.0.all(), found.1).all(), found.2, found.3).all()?;
-    // Looked for later, so that it is deleted before: while it is there, target groups and certificate are in use.
-    let mut alias = alias;
-    if stack.alb.load_balancer_arn.is_some() {
-        Others::our_rules(stack, listings, None).ensure(run, elb).await?;
-        let balancers = listings.load_balancers(elb).await?;
-        // Its own name may be one of many that lead there: only with it is the stack's known.
-        let dns_name = load_balancer::of(&balancers, stack).and_then(|balancer| balancer.dns_name());
-        alias = alias.zip(dns_name).map(|(alias, dns_name)| alias.known_by(dns_name));
-    } else {
-        run.ensure(elb, LoadBalancer::new(stack, &net, &sg, listings)).await?;
-    }
-    // And before it the name that leads to it.
-    if let Some(alias) = alias {
-        run.ensure(&dns.route53, alias).await?;
-    }
-    Ok(())
 }
 
 /// Checks that a load balancer can stand on the network.

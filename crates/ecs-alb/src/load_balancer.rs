@@ -9,7 +9,7 @@ use aws_sdk_elasticloadbalancingv2::types::{
 };
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::{LoadBalancerArn, VpcId};
-use ecs_core::member::{Net, Sg};
+use ecs_core::member::{Member as _, Net, Sg};
 use ecs_core::resource::Means;
 use ecs_core::{Change, Error, Health, Identity, Kind, Owner, Resource, Result, Stack};
 
@@ -62,6 +62,12 @@ impl LoadBalancer {
             security_group: sg.alb_security_group_id.as_str().to_owned(),
             listings: Rc::clone(listings),
         }
+    }
+
+    /// Makes one that the stack has made under a name that its file no longer gives: only to be looked for.
+    pub fn former(stack: &Stack, name: &str, listings: &Rc<Listings>) -> Self {
+        let identity = Identity::new(&stack.name, LAYER, name);
+        Self { identity, ..Self::new(stack, &Net::unknown(), &Sg::unknown(), listings) }
     }
 
     /// Says what an error of a create call means.
@@ -208,14 +214,7 @@ impl Resource for LoadBalancer {
     ///
     /// Its network interfaces stay for minutes; they hold up security group and subnets, whose own deletion waits for it.
     async fn delete(&self, elb: &Elb, live: &Live) -> Result<()> {
-        let deleted = elb.write.delete_load_balancer().load_balancer_arn(live.arn.as_str()).send().await;
-        match deleted.answer("elasticloadbalancing:DeleteLoadBalancer") {
-            Ok(_) => Ok(()),
-            Err(error) if error.code() == Some("OperationNotPermitted") => {
-                Err(error.hint("switch its deletion protection off first"))
-            }
-            Err(error) => Err(error),
-        }
+        delete(elb, live.arn.as_str()).await
     }
 
     fn health(&self, live: &Live) -> Health {
@@ -244,6 +243,18 @@ impl Resource for LoadBalancer {
 
     fn forget(&self) {
         self.listings.forget_load_balancers();
+    }
+}
+
+/// Deletes a load balancer, with its listeners and their rules.
+pub async fn delete(elb: &Elb, arn: &str) -> Result<()> {
+    let deleted = elb.write.delete_load_balancer().load_balancer_arn(arn).send().await;
+    match deleted.answer("elasticloadbalancing:DeleteLoadBalancer") {
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == Some("OperationNotPermitted") => {
+            Err(error.hint("switch its deletion protection off first"))
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -293,7 +304,6 @@ fn security_groups(present: &BTreeSet<String>, ours: &str, changes: &[Change]) -
 #[cfg(test)]
 mod tests {
     use aws_sdk_elasticloadbalancingv2::types::{AvailabilityZone, LoadBalancerState};
-    use ecs_core::member::Member as _;
 
     use super::*;
 

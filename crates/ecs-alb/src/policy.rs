@@ -140,8 +140,9 @@ mod tests {
 
     use super::*;
 
-    const SOURCES: [&str; 13] = [
+    const SOURCES: [&str; 14] = [
         include_str!("alias.rs"),
+        include_str!("association.rs"),
         include_str!("certificate.rs"),
         include_str!("dns.rs"),
         include_str!("elb.rs"),
