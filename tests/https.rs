@@ -107,7 +107,20 @@ async fn a_certificate_is_requested_proven_and_used_and_the_name_leads_to_the_lo
     assert!(listener(&pruned, 80).is_none());
     assert_settled(&cloud, &second).await;
 
-    pipe(&cloud, "destroy", &second).await.ok();
+    // Another name: the one before leads to the load balancer until it is told to go.
+    let third = second.replace("domain = \"app.example.com\"\nredirect", "domain = \"example.com\"\nredirect");
+    let renamed = pipe(&cloud, "", &third).await.ok();
+    assert!(renamed.stderr.contains("alias app.example.com (in "), "{}", renamed.stderr);
+    pipe_with(&cloud, "--prune", &third).await.ok();
+    let left = ["A example.com.", "AAAA example.com.", "CNAME app.example.com.", "CNAME example.com."];
+    assert_eq!(records(&cloud.inventory().await), left);
+    assert_settled(&cloud, &third).await;
+
+    // None any more: the plan tells of it, and a destroy takes it along.
+    let none = third.replace("domain = \"example.com\"\nredirect", "redirect");
+    let plan = pipe(&cloud, "plan", &none).await.ok();
+    assert!(plan.stderr.contains("alias example.com (in "), "{}", plan.stderr);
+    pipe(&cloud, "destroy", &none).await.ok();
     let left = cloud.reader("tagged").await;
     assert_eq!(left.code, 0, "left behind: {}{}", left.stdout, left.stderr);
     assert_eq!(records(&cloud.inventory().await), [""; 0]);

@@ -46,10 +46,15 @@ pub async fn look(
     let rules = places.given.iter().map(|arn| Others::our_rules(stack, listings, arn, None).ensure(run, elb));
     let own = stack.alb.load_balancer_arn.is_none().then(|| LoadBalancer::new(stack, &net, &Sg::unknown(), listings));
     let own = own.into_iter().chain(places.own.iter().map(|name| LoadBalancer::former(stack, name, listings)));
-    let own = own.map(|balancer| run.ensure(elb, balancer));
+    // Their tags are read in any case: they say whose they are.
+    let own = own.map(|balancer| run.ensure(elb, balancer.tagged(None, true)));
     let (rules, own) = join!(join_all(rules), join_all(own));
-    (rules.all(), own.all()).all()?;
-    // And before it the name that leads to it.
+    let (_, own) = (rules.all(), own.all()).all()?;
+    // And before it the names that lead to it, now or before.
+    let told: Vec<_> = own.iter().flat_map(|own| own.aliases().iter().map(|tag| (tag, &own.dns_name))).collect();
+    let former = told.iter().map(|(tag, dns_name)| run.ensure(&dns.route53, Alias::former(tag, dns_name)));
+    join_all(former).await.all()?;
+    let alias = alias.filter(|alias| told.iter().all(|(tag, _)| tag.name != alias.domain()));
     if let Some(mut alias) = alias {
         if stack.alb.load_balancer_arn.is_some() {
             let balancers = listings.load_balancers(elb).await?;

@@ -1,12 +1,14 @@
 //! The load balancer layer: target groups, load balancer, listeners and rules, and the parameters that hold its address.
 
 mod alias;
+mod alias_tag;
 mod association;
 mod certificate;
 mod destroy;
 mod dns;
 mod elb;
 mod former;
+mod former_aliases;
 mod given;
 mod https;
 mod listener;
@@ -37,10 +39,12 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::alias::{Alias, Known, Target};
+use crate::alias_tag::AliasTag;
 use crate::certificate::Certificates;
 use crate::dns::Zones;
 use crate::elb::Listings;
 use crate::former::Former;
+use crate::former_aliases::FormerAliases;
 use crate::given::Given;
 use crate::listener::{Listener, Listeners};
 use crate::listener_certificates::ListenerCertificates;
@@ -99,10 +103,11 @@ impl Tool for Alb {
             let (found, former) = join!(found, former);
             return (found, former).all().map(drop);
         }
-        if let Some(alias) = alias(stack, region, None, &zones) {
+        let alias_tag = match alias(stack, region, None, &zones) {
             // Before anything is made that would then have no name.
-            alias.zone(&dns.route53).await?;
-        }
+            Some(alias) => AliasTag::new(stack, &alias.zone(&dns.route53).await?, alias.domain()),
+            None => None,
+        };
 
         // What is there is read while the members that this layer needs are still on their way. Should that fail, the
         // resources read again, and say so.
@@ -152,7 +157,9 @@ impl Tool for Alb {
                     let _ = tell.send(Address::of(stack, &given.balancer, given.https));
                     return Ok(Front::Given(given));
                 }
-                let balancer = run.ensure(&elb, LoadBalancer::new(stack, &net, &sg, &listings)).await?;
+                let balancer = LoadBalancer::new(stack, &net, &sg, &listings);
+                let balancer = balancer.tagged(alias_tag.clone(), run.seeks_former());
+                let balancer = run.ensure(&elb, balancer).await?;
                 // Nobody is told when the other branch was dropped, and then nobody needs to know.
                 let _ = tell.send(Address::of(stack, &balancer, stack.alb.serves_https()));
                 let listeners = Listeners::of(&balancer);
@@ -239,9 +246,12 @@ impl Tool for Alb {
             Ok(())
         };
         let alias = async {
-            let Some(alias) = alias(stack, region, Some(balancer), &zones) else { return Ok(()) };
-            let alias = run.ensure(&dns.route53, alias).await?;
-            run.ready(&dns.route53, &alias).await.map(drop)
+            if let Some(alias) = alias(stack, region, Some(balancer), &zones) {
+                let alias = run.ensure(&dns.route53, alias).await?;
+                run.ready(&dns.route53, &alias).await?;
+            }
+            // Only now: the stack answers under its new name.
+            FormerAliases::new(&elb, balancer, alias_tag.as_ref()).ensure(run, &dns.route53).await
         };
         let former = former_parameters::ensure(run, session, &ssm, stack, LAYER, Spared::default());
         let ready = async {

@@ -335,8 +335,7 @@ fn other_rule(rule: &Routes) -> Other {
 fn former_one(kind: Kind, arn: String) -> Other {
     let name = match kind {
         Kind::TargetGroup => elb::name_in(&arn).to_owned(),
-        // `…:loadbalancer/app/NAME/ID`
-        Kind::LoadBalancer | Kind::Listener | Kind::Rule => arn.split('/').nth(2).unwrap_or(&arn).to_owned(),
+        Kind::LoadBalancer | Kind::Listener | Kind::Rule => elb::balancer_in(&arn).to_owned(),
     };
     Other { kind, text: name, arn, ours: false }
 }
