@@ -120,10 +120,15 @@ async fn a_certificate_is_requested_proven_and_used_and_the_name_leads_to_the_lo
     let none = third.replace("domain = \"example.com\"\nredirect", "redirect");
     let plan = pipe(&cloud, "plan", &none).await.ok();
     assert!(plan.stderr.contains("alias example.com (in "), "{}", plan.stderr);
-    pipe(&cloud, "destroy", &none).await.ok();
-    let left = cloud.reader("tagged").await;
-    assert_eq!(left.code, 0, "left behind: {}{}", left.stdout, left.stderr);
-    assert_eq!(records(&cloud.inventory().await), [""; 0]);
+    let gone = pipe(&cloud, "destroy", &none).await.ok();
+    cloud.assert_nothing_left("").await;
+    // By these ACM renews certificates of the same names in other regions.
+    assert_eq!(records(&cloud.inventory().await), ["CNAME app.example.com.", "CNAME example.com."]);
+    assert!(
+        gone.stderr.contains("certificates for app.example.com in other regions need the same one"),
+        "{}",
+        gone.stderr
+    );
 }
 
 #[tokio::test]
@@ -183,6 +188,24 @@ async fn a_certificate_that_fails_says_why_and_the_next_run_asks_for_another_one
     assert!(again.stderr.contains("created certificate app.example.com"), "{}", again.stderr);
     assert_eq!(cloud.inventory().await["certificates"].as_array().map(Vec::len), Some(1));
     assert_settled(&cloud, NAMED).await;
+
+    // Somebody uses the certificate on a load balancer of theirs: it stays, and they are named.
+    let public = json!({"Filters": [{"Name": "tag:Name", "Values": ["*-public-*"]}]});
+    let subnets = cloud.boto("ec2", "describe_subnets", public).await;
+    let subnets = subnets["Subnets"].as_array().expect("subnets").iter().map(|one| &one["SubnetId"]);
+    let subnets = json!({"Name": "theirs", "Subnets": subnets.collect::<Vec<_>>()});
+    let balancer = cloud.boto("elbv2", "create_load_balancer", subnets).await;
+    let certificates = cloud.boto("acm", "list_certificates", json!({})).await;
+    let listener = json!({
+        "LoadBalancerArn": balancer["LoadBalancers"][0]["LoadBalancerArn"], "Protocol": "HTTPS", "Port": 443,
+        "Certificates": [{"CertificateArn": certificates["CertificateSummaryList"][0]["CertificateArn"]}],
+        "DefaultActions": [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}],
+    });
+    cloud.boto("elbv2", "create_listener", listener).await;
+    let refused = pipe(&cloud, "destroy", NAMED).await;
+    assert_ne!(refused.code, 0);
+    assert!(refused.stderr.contains("others use it: arn:aws:elasticloadbalancing:"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("loadbalancer/app/theirs/"), "{}", refused.stderr);
 }
 
 #[tokio::test]

@@ -10,7 +10,6 @@ use futures::join;
 
 use crate::alias::Alias;
 use crate::certificate::Certificates;
-use crate::dns::Zones;
 use crate::elb::Listings;
 use crate::load_balancer::{self, LoadBalancer};
 use crate::others::Others;
@@ -27,7 +26,7 @@ pub async fn look(
     (elb, ssm, dns): (&Elb, &Ssm, &Dns),
     stack: &Stack,
     listings: &Rc<Listings>,
-    (alias, zones, certificates): (Option<Alias>, &Rc<Zones>, &Rc<Certificates>),
+    (alias, certificates): (Option<Alias>, &Rc<Certificates>),
 ) -> Result<()> {
     let net = Net::unknown();
     // A file of before may have had a strategy with a second target group: it costs nothing to look for it.
@@ -37,7 +36,7 @@ pub async fn look(
         [one, other].map(|group| run.ensure(elb, group.for_destroy()))
     });
     let parameters = parameter::ensure_all(run, ssm, stack, LAYER, wanted(stack, &Address::unknown())?);
-    let secure = https::destroy(run, dns, stack, zones, certificates);
+    let secure = https::destroy(run, dns, stack, certificates);
     let others = Others::for_destroy(stack, listings).ensure(run, elb);
     let places = association::places(elb, stack, listings);
     let (groups, others, parameters, secure, places) = join!(join_all(groups), others, parameters, secure, places);

@@ -98,7 +98,7 @@ impl Tool for Alb {
         let region = session.region().unwrap_or_default();
         if run.destroys() {
             let alias = alias(stack, region, None, &zones);
-            let found = destroy::look(run, (&elb, &ssm, &dns), stack, &listings, (alias, &zones, &certificates));
+            let found = destroy::look(run, (&elb, &ssm, &dns), stack, &listings, (alias, &certificates));
             let former = former_parameters::ensure(run, session, &ssm, stack, LAYER, Spared::default());
             let (found, former) = join!(found, former);
             return (found, former).all().map(drop);
@@ -176,6 +176,7 @@ impl Tool for Alb {
                 stack.services.keys().cloned().zip(groups.iter().map(|group| group.arn.clone())).collect();
 
             let wanted = wanted_rules(stack, &groups, &alternates);
+            let wanted_certificate = certificate.clone();
             let (listener, rules) = match &front {
                 Front::Made(balancer, listeners) => {
                     let (default, _) = stack
@@ -202,10 +203,10 @@ impl Tool for Alb {
                 Ok((key, run.ensure(&elb, rule).await?.into_live()))
             });
             let rules: BTreeMap<String, rule::Live> = join_all(made).await.all()?.into_iter().collect();
-            Ok((front, (listener, listener_arn), Routes { groups, alternates, rules }))
+            Ok((front, (listener, listener_arn, wanted_certificate), Routes { groups, alternates, rules }))
         };
         let ((), routing, parameters) = join!(look, routing, parameters);
-        let ((front, (listener, listener_arn), routes), ()) = (routing, parameters).all()?;
+        let ((front, (listener, listener_arn, wanted_certificate), routes), ()) = (routing, parameters).all()?;
         let balancer = front.balancer();
         let Address { dns_name, url } = Address::of(stack, balancer, front.serves_https(stack));
         run.publish(&member::Alb {
@@ -239,9 +240,9 @@ impl Tool for Alb {
                 run.ensure(&elb, ListenerCertificates::new(stack, listener)).await?;
             }
             if stack.alb.certificate.is_some() {
-                // Only now: before, the listener may have had one of them.
-                let used = listener.certificate().unwrap_or_default();
-                Former::new(stack, used, &zones, &certificates).ensure(run, &dns).await?;
+                // Only now: before, the listener may have had one of them. In a plan it has it still.
+                let used = listener.certificate().into_iter().chain(wanted_certificate.as_deref());
+                Former::new(stack, used, &certificates).ensure(run, &dns.acm).await?;
             }
             Ok(())
         };
