@@ -32,17 +32,9 @@ async fn assert_settled(cloud: &Cloud, text: &str) {
     assert_eq!((plan.code, cloud.take_writes()), (0, Vec::new()), "{text}: {}", plan.stderr);
 }
 
-/// Makes one call as another person would.
-async fn boto(cloud: &Cloud, service: &str, call: &str, with: Value) -> Value {
-    let script = root().join("tests/boto.py").display().to_string();
-    let request = json!({"service": service, "call": call, "with": with}).to_string();
-    let answer = cloud.run(&python().display().to_string(), &[&script], &format!("{request}\n")).await.ok();
-    serde_json::from_str(&answer.stdout).unwrap_or_else(|error| panic!("{error}: {}", answer.stdout))
-}
-
 /// Makes a public hosted zone, and returns its id.
 async fn zone(cloud: &Cloud, name: &str) -> String {
-    let made = boto(cloud, "route53", "create_hosted_zone", json!({"Name": name, "CallerReference": name})).await;
+    let made = cloud.boto("route53", "create_hosted_zone", json!({"Name": name, "CallerReference": name})).await;
     let id = made["HostedZone"]["Id"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned();
     cloud.take_calls();
     id
@@ -53,7 +45,7 @@ async fn record(cloud: &Cloud, zone: &str, name: &str, kind: &str, value: &str) 
     let set = json!({"Name": name, "Type": kind, "TTL": 60, "ResourceRecords": [{"Value": value}]});
     let batch = json!({"Changes": [{"Action": "CREATE", "ResourceRecordSet": set}]});
     let with = json!({"HostedZoneId": zone, "ChangeBatch": batch});
-    let made = boto(cloud, "route53", "change_resource_record_sets", with).await;
+    let made = cloud.boto("route53", "change_resource_record_sets", with).await;
     assert!(made["ChangeInfo"].is_object(), "{made}");
     cloud.take_calls();
 }
@@ -87,7 +79,7 @@ async fn a_certificate_is_requested_proven_and_used_and_the_name_leads_to_the_lo
     let https = listener(&first, 443).expect("a listener");
     assert_eq!(https["SslPolicy"], "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09");
     assert!(listener(&first, 80).expect("a listener").to_string().contains("redirect"));
-    let parameter = boto(&cloud, "ssm", "get_parameter", json!({"Name": "/ecs/backend/FRONTEND_URL"})).await;
+    let parameter = cloud.boto("ssm", "get_parameter", json!({"Name": "/ecs/backend/FRONTEND_URL"})).await;
     assert_eq!(parameter["Parameter"]["Value"], "https://app.example.com");
     assert_settled(&cloud, NAMED).await;
 
@@ -115,10 +107,28 @@ async fn a_certificate_is_requested_proven_and_used_and_the_name_leads_to_the_lo
     assert!(listener(&pruned, 80).is_none());
     assert_settled(&cloud, &second).await;
 
-    pipe(&cloud, "destroy", &second).await.ok();
-    let left = cloud.reader("tagged").await;
-    assert_eq!(left.code, 0, "left behind: {}{}", left.stdout, left.stderr);
-    assert_eq!(records(&cloud.inventory().await), [""; 0]);
+    // Another name: the one before leads to the load balancer until it is told to go.
+    let third = second.replace("domain = \"app.example.com\"\nredirect", "domain = \"example.com\"\nredirect");
+    let renamed = pipe(&cloud, "", &third).await.ok();
+    assert!(renamed.stderr.contains("alias app.example.com (in "), "{}", renamed.stderr);
+    pipe_with(&cloud, "--prune", &third).await.ok();
+    let left = ["A example.com.", "AAAA example.com.", "CNAME app.example.com.", "CNAME example.com."];
+    assert_eq!(records(&cloud.inventory().await), left);
+    assert_settled(&cloud, &third).await;
+
+    // None any more: the plan tells of it, and a destroy takes it along.
+    let none = third.replace("domain = \"example.com\"\nredirect", "redirect");
+    let plan = pipe(&cloud, "plan", &none).await.ok();
+    assert!(plan.stderr.contains("alias example.com (in "), "{}", plan.stderr);
+    let gone = pipe(&cloud, "destroy", &none).await.ok();
+    cloud.assert_nothing_left("").await;
+    // By these ACM renews certificates of the same names in other regions.
+    assert_eq!(records(&cloud.inventory().await), ["CNAME app.example.com.", "CNAME example.com."]);
+    assert!(
+        gone.stderr.contains("certificates for app.example.com in other regions need the same one"),
+        "{}",
+        gone.stderr
+    );
 }
 
 #[tokio::test]
@@ -178,6 +188,24 @@ async fn a_certificate_that_fails_says_why_and_the_next_run_asks_for_another_one
     assert!(again.stderr.contains("created certificate app.example.com"), "{}", again.stderr);
     assert_eq!(cloud.inventory().await["certificates"].as_array().map(Vec::len), Some(1));
     assert_settled(&cloud, NAMED).await;
+
+    // Somebody uses the certificate on a load balancer of theirs: it stays, and they are named.
+    let public = json!({"Filters": [{"Name": "tag:Name", "Values": ["*-public-*"]}]});
+    let subnets = cloud.boto("ec2", "describe_subnets", public).await;
+    let subnets = subnets["Subnets"].as_array().expect("subnets").iter().map(|one| &one["SubnetId"]);
+    let subnets = json!({"Name": "theirs", "Subnets": subnets.collect::<Vec<_>>()});
+    let balancer = cloud.boto("elbv2", "create_load_balancer", subnets).await;
+    let certificates = cloud.boto("acm", "list_certificates", json!({})).await;
+    let listener = json!({
+        "LoadBalancerArn": balancer["LoadBalancers"][0]["LoadBalancerArn"], "Protocol": "HTTPS", "Port": 443,
+        "Certificates": [{"CertificateArn": certificates["CertificateSummaryList"][0]["CertificateArn"]}],
+        "DefaultActions": [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}],
+    });
+    cloud.boto("elbv2", "create_listener", listener).await;
+    let refused = pipe(&cloud, "destroy", NAMED).await;
+    assert_ne!(refused.code, 0);
+    assert!(refused.stderr.contains("others use it: arn:aws:elasticloadbalancing:"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("loadbalancer/app/theirs/"), "{}", refused.stderr);
 }
 
 #[tokio::test]

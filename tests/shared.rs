@@ -80,6 +80,46 @@ async fn a_stack_behind_somebody_elses_load_balancer_adds_its_rules_and_nothing_
     assert!(left.stderr.contains("rule priority 220"), "{}", left.stderr);
     assert_eq!(cloud.take_writes(), [""; 0]);
 
-    second(&cloud, &first, "destroy", &less).await.ok();
+    // A load balancer of its own, by the file: its target groups cannot stand behind two.
+    let own = less.lines().filter(|line| !line.starts_with("load_balancer_arn")).collect::<Vec<_>>().join("\n");
+    let own = own.replace("[alb]", "[alb]\nname = \"second\"") + "\n[services.rest]\nport = 3004\n";
+    for verb in ["plan", ""] {
+        let refused = second(&cloud, &first, verb, &own).await;
+        assert_eq!(refused.code, 2, "{}", refused.stderr);
+        let theirs =
+            format!("behind the load balancer ecs-alb ({})", first["alb"]["load_balancer_arn"].as_str().expect("one"));
+        for part in [&theirs, "one of the stack's own, second", "`ecs-alb destroy`"] {
+            assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+        }
+        let writes = cloud.take_writes();
+        assert!(writes.iter().all(|call| call.starts_with("ec2:")), "before anything of the layer is made: {writes:?}");
+    }
+
+    // A destroy finds what is left of the stack, whatever the file names.
+    second(&cloud, &first, "destroy", &own).await.ok();
     cloud.assert_is(&before, "the first stack is as it was").await;
+
+    // And the other way round.
+    let subnets = &first["net"]["public_subnet_ids"];
+    let made = cloud.boto("elbv2", "create_load_balancer", json!({"Name": "theirs", "Subnets": subnets})).await;
+    let theirs = made["LoadBalancers"][0]["LoadBalancerArn"].as_str().expect("an ARN");
+    let answer = json!([{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}]);
+    let listener = json!({"LoadBalancerArn": theirs, "Protocol": "HTTP", "Port": 80, "DefaultActions": answer});
+    let listener = cloud.boto("elbv2", "create_listener", listener).await;
+    assert!(listener["Listeners"][0]["ListenerArn"].is_string(), "{listener}");
+    cloud.take_calls();
+    let group = first["sg"]["alb_security_group_id"].as_str().expect("a group");
+    let given = overlay(&format!(
+        "[alb]\nload_balancer_arn = \"{theirs}\"\n[sg]\nalb_security_group_id = \"{group}\"\n[services.frontend]\nhost = \"www.example.com\"\npriority = 300\n"
+    ));
+    let given = format!("{TUTORIAL} --stack {}", given.path().display());
+    let refused = cloud.pipe(&FIRST, "", &given).await;
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains(&format!("the stack file names {theirs}")), "{}", refused.stderr);
+    let writes = cloud.take_writes();
+    assert!(writes.iter().all(|call| call.starts_with("ec2:")), "before anything of the layer is made: {writes:?}");
+    cloud.shell(&format!("ecs-alb destroy {given} < /dev/null")).await.ok();
+    let inventory = cloud.inventory().await;
+    let count = |kind: &str| inventory[kind].as_array().map(Vec::len);
+    assert_eq!((count("load_balancers"), count("target_groups"), count("listener_rules")), (Some(1), Some(0), Some(0)));
 }

@@ -11,7 +11,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use ecs_local::{Call, LocalAws, Options};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
@@ -159,6 +159,17 @@ impl Cloud {
             children.push(child);
         }
         children
+    }
+
+    /// Makes one call as another person would, and returns the answer.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub async fn boto(&self, service: &str, call: &str, with: Value) -> Value {
+        let script = root().join("tests/boto.py").display().to_string();
+        let request = json!({"service": service, "call": call, "with": with}).to_string();
+        let answer = self.run(&python().display().to_string(), &[&script], &format!("{request}\n")).await.ok();
+        serde_json::from_str(&answer.stdout).unwrap_or_else(|error| panic!("{error}: {}", answer.stdout))
     }
 
     /// Runs a command line of the independent reader: a verb and its flags.

@@ -1,8 +1,8 @@
 //! The stack's name in DNS: an alias to the load balancer.
 //!
-//! Route 53's records have no tags. An alias is the stack's when it leads to a load balancer of the stack's name in the
-//! stack's region: such names are unique in an account and region. So an alias is known again whose load balancer is gone,
-//! and made anew under another DNS name.
+//! Route 53's records have no tags, but the load balancer has one for each (see [`crate::alias_tag`]). An alias is the
+//! stack's when it leads to a load balancer of the stack's name in the stack's region: such names are unique in an account
+//! and region. So an alias is known again whose load balancer is gone, and made anew under another DNS name.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use aws_sdk_route53::types::{AliasTarget, ChangeAction, ChangeStatus, ResourceRecordSet, RrType};
 use ecs_aws::Answer as _;
-use ecs_core::{Change, Error, Health, Owner, Resource, Result};
+use ecs_core::{Change, Error, Health, Kind, Owner, Resource, Result};
 
+use crate::alias_tag::AliasTag;
 use crate::dns::{self, Route53, Zone, Zones, canonical};
 
 /// What a name that answers for IPv4 and IPv6 begins with, as the console writes it:
@@ -70,6 +71,8 @@ impl Known {
 pub struct Alias {
     domain: String,
     given: Option<String>,
+    /// The zone, where it need not be looked for
+    zone: Option<Zone>,
     target: Target,
     known: Known,
     zones: Rc<Zones>,
@@ -89,7 +92,19 @@ impl Alias {
     /// Makes the alias of a domain name; `zone` is the one that the file names.
     pub fn new(domain: &str, zone: Option<String>, target: Target, known: Known, zones: &Rc<Zones>) -> Self {
         let zones = Rc::clone(zones);
-        Self { domain: canonical(domain), given: zone, target, known, zones, change: RefCell::default() }
+        Self { domain: canonical(domain), given: zone, zone: None, target, known, zones, change: RefCell::default() }
+    }
+
+    /// Makes one of before, which a load balancer's tag tells of: only to be looked for, as long as it leads there.
+    pub fn former(tag: &AliasTag, dns_name: &str) -> Self {
+        let zone = Zone { id: tag.zone.clone(), name: String::new() };
+        let known = Known::Exactly(dns_name.to_owned());
+        Self { zone: Some(zone), ..Self::new(&tag.name, None, Target::Unknown, known, &Rc::default()) }
+    }
+
+    /// Returns the domain name.
+    pub fn domain(&self) -> &str {
+        &self.domain
     }
 
     /// Makes it known by a load balancer's whole DNS name.
@@ -170,14 +185,19 @@ impl Resource for Alias {
 
     /// Returns what is there for addresses of the name, whosesoever it is; a name with a CNAME can have nothing else.
     async fn find(&self, route53: &Route53) -> Result<Option<Live>> {
-        let zone = match self.target {
-            Target::Known { .. } => self.zone(route53).await?,
-            Target::Unknown => match self.zones.of(route53, &self.domain, self.given.as_deref()).await? {
+        let zone = match (&self.zone, &self.target) {
+            (Some(zone), _) => zone.clone(),
+            (None, Target::Known { .. }) => self.zone(route53).await?,
+            (None, Target::Unknown) => match self.zones.of(route53, &self.domain, self.given.as_deref()).await? {
                 Some(zone) => zone,
                 None => return Ok(None),
             },
         };
-        let mut sets = dns::records(route53, &zone, &self.domain).await?;
+        let mut sets = match dns::records(route53, &zone, &self.domain).await {
+            // The zone of before has gone, and its records with it.
+            Err(error) if error.kind() == Kind::NotFound && self.zone.is_some() => return Ok(None),
+            records => records?,
+        };
         sets.retain(|set| [RrType::A, RrType::Aaaa, RrType::Cname].contains(set.r#type()));
         if self.target == Target::Unknown {
             sets.retain(|set| self.is_ours(set));

@@ -49,6 +49,8 @@ pub struct Live {
     pub names: Vec<String>,
     status: CertificateStatus,
     reason: String,
+    /// ARNs of what uses it
+    users: Vec<String>,
     /// The record that each name needs, as soon as ACM has told
     pub records: BTreeMap<String, Option<Record>>,
 }
@@ -182,6 +184,15 @@ impl Certificate {
     }
 }
 
+impl Certificate {
+    /// Returns the one that every run of the stack takes: an issued one, else the first by its ARN.
+    async fn chosen(&self, acm: &Acm) -> Result<Option<Live>> {
+        let ours = self.certificates.ours(acm).await?;
+        let fitting = ours.iter().filter(|one| one.names == self.names && one.is_alive());
+        Ok(fitting.min_by_key(|one| (!one.is_issued(), &one.arn)).cloned())
+    }
+}
+
 impl Resource for Certificate {
     type Api = Acm;
     type Live = Live;
@@ -206,6 +217,7 @@ impl Resource for Certificate {
             names: self.names.clone(),
             status: CertificateStatus::PendingValidation,
             reason: String::new(),
+            users: Vec::new(),
             records: self.names.iter().map(|name| (name.clone(), None)).collect(),
         }
     }
@@ -217,9 +229,7 @@ impl Resource for Certificate {
         if let Some(arn) = known {
             return describe(acm, &arn).await;
         }
-        let ours = self.certificates.ours(acm).await?;
-        let fitting = ours.iter().filter(|one| one.names == self.names && one.is_alive());
-        let found = fitting.max_by_key(|one| one.is_issued()).cloned();
+        let found = self.chosen(acm).await?;
         self.arn.replace(found.as_ref().map(|live| live.arn.clone()));
         Ok(found)
     }
@@ -238,11 +248,32 @@ impl Resource for Certificate {
         let arn = call.send().await.answer("acm:RequestCertificate")?.certificate_arn;
         let arn = present(arn, "acm:RequestCertificate", "the certificate's ARN")?;
         self.arn.replace(Some(arn.clone()));
-        Ok(Live { arn, ..self.planned() })
+        // Another run of this stack may have asked at the same moment: both then take the same one.
+        self.certificates.forget();
+        match self.chosen(acm).await? {
+            Some(other) if other.arn != arn => {
+                delete(acm, &arn).await?;
+                self.arn.replace(Some(other.arn.clone()));
+                Ok(other)
+            }
+            Some(_) | None => Ok(Live { arn, ..self.planned() }),
+        }
     }
 
     async fn delete(&self, acm: &Acm, live: &Live) -> Result<()> {
         delete(acm, &live.arn).await
+    }
+
+    /// Names what uses it: the stack's own load balancer has gone, which ACM learns by and by. Others keep it.
+    async fn users(&self, acm: &Acm, live: &Live) -> Result<Vec<String>> {
+        let users = describe(acm, &live.arn).await?.map(|live| live.users).unwrap_or_default();
+        let own = format!(":loadbalancer/app/{}/", self.certificates.identity.name);
+        let others: Vec<&str> = users.iter().filter(|arn| !arn.contains(&own)).map(String::as_str).collect();
+        if others.is_empty() {
+            return Ok(users);
+        }
+        Err(Error::other(format!("others use it: {}", others.join(", ")))
+            .hint("give them another certificate, then run again"))
     }
 
     fn health(&self, live: &Live) -> Health {
@@ -304,6 +335,7 @@ fn live(detail: &CertificateDetail) -> Live {
         names,
         status: detail.status().cloned().unwrap_or(CertificateStatus::PendingValidation),
         reason: detail.failure_reason().map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
+        users: detail.in_use_by().to_vec(),
         records,
     }
 }

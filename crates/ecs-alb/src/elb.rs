@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use aws_sdk_elasticloadbalancingv2::operation::describe_tags::DescribeTagsOutput;
 use aws_sdk_elasticloadbalancingv2::types::{
     Action, ActionTypeEnum, ForwardActionConfig, LoadBalancer, Tag, TargetGroup, TargetGroupTuple,
     TargetHealthDescription, TargetHealthStateEnum,
@@ -70,6 +71,29 @@ pub async fn adopt(elb: &Elb, arn: &str, identity: &Identity) -> Result<()> {
 pub async fn read_owner(elb: &Elb, arn: &str, identity: &Identity) -> Result<Owner> {
     let owners = read_owners(elb, &[arn.to_owned()], identity).await?;
     Ok(owners.into_iter().next().unwrap_or(Owner::Nobody))
+}
+
+/// Puts one more tag on something that exists.
+pub async fn add_tag(elb: &Elb, arn: &str, key: &str, value: &str) -> Result<()> {
+    let call = elb.write.add_tags().resource_arns(arn).tags(Tag::builder().key(key).value(value).build());
+    call.send().await.answer("elasticloadbalancing:AddTags").map(drop)
+}
+
+/// Takes tags off something.
+pub async fn remove_tags(elb: &Elb, arn: &str, keys: impl Iterator<Item = String>) -> Result<()> {
+    let call = elb.write.remove_tags().resource_arns(arn).set_tag_keys(Some(keys.collect()));
+    call.send().await.answer("elasticloadbalancing:RemoveTags").map(drop)
+}
+
+/// Reads the tags of one resource, as pairs of key and value; none where it has gone.
+pub async fn read_tags(elb: &Elb, arn: &str) -> Result<Option<Vec<(String, String)>>> {
+    let reply = elb.read.describe_tags().resource_arns(arn).send().await;
+    let reply = reply.answer_if_found("elasticloadbalancing:DescribeTags")?;
+    let tags = |reply: &DescribeTagsOutput| -> Vec<(String, String)> {
+        let tags = reply.tag_descriptions().iter().flat_map(|description| description.tags());
+        tags.filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned()))).collect()
+    };
+    Ok(reply.as_ref().map(tags))
 }
 
 /// Reads whose the resources with these ARNs are, in their order.
@@ -186,6 +210,11 @@ pub fn describe(actions: &[Action]) -> String {
 /// Returns the name in a target group's ARN, or in its planned id.
 pub fn name_in(arn: &str) -> &str {
     arn.split('/').nth(1).unwrap_or(arn)
+}
+
+/// Returns the name in a load balancer's ARN, `…:loadbalancer/app/NAME/ID`, or in its planned id.
+pub fn balancer_in(arn: &str) -> &str {
+    arn.split('/').nth(2).unwrap_or(arn)
 }
 
 #[cfg(test)]

@@ -6,41 +6,44 @@ use std::time::Duration;
 use ecs_core::{All as _, Change, Kind, Owner, Resource, Result, Run, Stack};
 use futures::future::join_all;
 
-use crate::certificate::{self, Certificates, Live};
-use crate::dns::Zones;
-use crate::validation::{Dns, Validation};
+use crate::certificate::{self, Acm, Certificates, Live};
+use crate::validation;
 
-/// The stack's certificates beside the one that it uses.
+/// The stack's certificates beside those that it uses, or is to use.
 #[derive(Debug)]
 pub struct Former {
     stack: String,
-    used: String,
-    zones: Rc<Zones>,
+    used: Vec<String>,
     certificates: Rc<Certificates>,
 }
 
 impl Former {
-    /// Makes the search for them; `used` is the ARN of the one that is not.
-    pub fn new(stack: &Stack, used: &str, zones: &Rc<Zones>, certificates: &Rc<Certificates>) -> Self {
-        let (zones, certificates) = (Rc::clone(zones), Rc::clone(certificates));
-        Self { stack: stack.name.clone(), used: used.to_owned(), zones, certificates }
+    /// Makes the search for them; `used` are the ARNs of those that are not.
+    pub fn new<'u>(stack: &Stack, used: impl Iterator<Item = &'u str>, certificates: &Rc<Certificates>) -> Self {
+        let used = used.map(str::to_owned).collect();
+        Self { stack: stack.name.clone(), used, certificates: Rc::clone(certificates) }
     }
 
     /// Reports those that there are, or as told deletes them; says nothing where there are none.
     ///
     /// # Errors
     /// Any refusal by ACM.
-    pub async fn ensure(self, run: &Run<'_>, dns: &Dns) -> Result<()> {
+    pub async fn ensure(self, run: &Run<'_>, acm: &Acm) -> Result<()> {
         let doing = || format!("reading the certificates of the stack {}", self.stack);
-        match self.find(dns).await.map_err(|error| error.doing(doing()))? {
-            Some(former) if !former.is_empty() => run.ensure(dns, self).await.map(drop),
-            Some(_) | None => Ok(()),
+        let former = self.find(acm).await.map_err(|error| error.doing(doing()))?.unwrap_or_default();
+        if former.is_empty() {
+            return Ok(());
         }
+        run.ensure(acm, self).await?;
+        if run.applies() && run.prunes() {
+            former.iter().for_each(|one| validation::say_kept(run.console(), one));
+        }
+        Ok(())
     }
 }
 
 impl Resource for Former {
-    type Api = Dns;
+    type Api = Acm;
     type Live = Vec<Live>;
     const KIND: &'static str = "certificates of stack";
     /// ACM learns only by and by that a load balancer no longer uses one.
@@ -58,13 +61,13 @@ impl Resource for Former {
         Vec::new()
     }
 
-    async fn find(&self, dns: &Dns) -> Result<Option<Vec<Live>>> {
-        let ours = self.certificates.ours(&dns.acm).await?;
-        Ok(Some(ours.iter().filter(|one| one.arn != self.used).cloned().collect()))
+    async fn find(&self, acm: &Acm) -> Result<Option<Vec<Live>>> {
+        let ours = self.certificates.ours(acm).await?;
+        Ok(Some(ours.iter().filter(|one| !self.used.contains(&one.arn)).cloned().collect()))
     }
 
     /// Makes nothing: it looks for what is left.
-    async fn create(&self, _dns: &Dns) -> Result<Vec<Live>> {
+    async fn create(&self, _acm: &Acm) -> Result<Vec<Live>> {
         Ok(Vec::new())
     }
 
@@ -73,28 +76,17 @@ impl Resource for Former {
         live.iter().map(change).collect()
     }
 
-    async fn update(&self, dns: &Dns, live: &Vec<Live>, _changes: &[Change]) -> Result<()> {
-        let doomed: Vec<String> = live.iter().map(|one| one.arn.clone()).collect();
-        let deletions = live.iter().map(async |one| {
-            // Its records, as long as it tells them.
-            let domain = one.names.first().map(String::as_str).unwrap_or_default();
-            let records = Validation::new(domain, &one.arn, None, &self.zones).for_destroy(doomed.clone());
-            let places = records.find(dns).await?;
-            match certificate::delete(&dns.acm, &one.arn).await {
-                Err(error) if error.kind() == Kind::NotFound => {}
-                // The load balancer has let go of it a moment ago.
-                Err(error) if error.kind() == Kind::InUse => return Err(error.with_kind(Kind::Busy)),
-                other => other?,
-            }
-            match places {
-                Some(places) => records.delete(dns, &places).await,
-                None => Ok(()),
-            }
+    async fn update(&self, acm: &Acm, live: &Vec<Live>, _changes: &[Change]) -> Result<()> {
+        let deletions = live.iter().map(async |one| match certificate::delete(acm, &one.arn).await {
+            Err(error) if error.kind() == Kind::NotFound => Ok(()),
+            // The load balancer has let go of it a moment ago.
+            Err(error) if error.kind() == Kind::InUse => Err(error.with_kind(Kind::Busy)),
+            other => other,
         });
         join_all(deletions).await.all().map(drop)
     }
 
-    async fn delete(&self, _dns: &Dns, _live: &Vec<Live>) -> Result<()> {
+    async fn delete(&self, _acm: &Acm, _live: &Vec<Live>) -> Result<()> {
         // A destroy deletes each by itself.
         Ok(())
     }
@@ -104,7 +96,7 @@ impl Resource for Former {
         Owner::Ours
     }
 
-    async fn adopt(&self, _dns: &Dns, _live: &Vec<Live>) -> Result<()> {
+    async fn adopt(&self, _acm: &Acm, _live: &Vec<Live>) -> Result<()> {
         Ok(())
     }
 

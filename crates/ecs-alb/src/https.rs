@@ -7,7 +7,7 @@ use futures::future::join_all;
 
 use crate::certificate::{Certificate, Certificates};
 use crate::dns::Zones;
-use crate::validation::{Dns, Validation};
+use crate::validation::{self, Dns, Validation};
 
 /// Returns the ARN of the certificate that the listener is to have, as soon as it can; none where it needs none.
 ///
@@ -35,26 +35,14 @@ pub async fn certificate(
     Ok(Some(held.arn.clone()))
 }
 
-/// Looks for the certificates and records that are to be deleted; the records go after the certificates.
+/// Looks for the certificates that are to be deleted.
 ///
 /// # Errors
-/// Any refusal by ACM or Route 53.
-pub async fn destroy(
-    run: &Run<'_>,
-    dns: &Dns,
-    stack: &Stack,
-    zones: &Rc<Zones>,
-    certificates: &Rc<Certificates>,
-) -> Result<()> {
+/// Any refusal by ACM.
+pub async fn destroy(run: &Run<'_>, dns: &Dns, stack: &Stack, certificates: &Rc<Certificates>) -> Result<()> {
     let ours = certificates.ours(&dns.acm).await.map_err(|error| error.doing("reading the stack's certificates"))?;
-    let arns: Vec<String> = ours.iter().map(|one| one.arn.clone()).collect();
-    let records = ours.iter().map(|one| {
-        let domain = one.names.first().map(String::as_str).unwrap_or_default();
-        // The zone that the file names now; else the one that fits.
-        let zone = stack.alb.certificate.as_ref().and_then(|config| config.zone.clone());
-        run.ensure(dns, Validation::new(domain, &one.arn, zone, zones).for_destroy(arns.clone()))
-    });
-    join_all(records).await.all()?;
     let made = ours.iter().map(|one| run.ensure(&dns.acm, Certificate::for_destroy(stack, one, certificates)));
-    join_all(made).await.all().map(drop)
+    join_all(made).await.all()?;
+    ours.iter().for_each(|one| validation::say_kept(run.console(), one));
+    Ok(())
 }

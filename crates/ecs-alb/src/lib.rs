@@ -1,10 +1,14 @@
 //! The load balancer layer: target groups, load balancer, listeners and rules, and the parameters that hold its address.
 
 mod alias;
+mod alias_tag;
+mod association;
 mod certificate;
+mod destroy;
 mod dns;
 mod elb;
 mod former;
+mod former_aliases;
 mod given;
 mod https;
 mod listener;
@@ -21,7 +25,7 @@ use std::rc::Rc;
 
 use aws_sdk_elasticloadbalancingv2::Client;
 use ecs_aws::former_parameters::{self, Spared};
-use ecs_aws::parameter::{self, Ssm, Wanted};
+use ecs_aws::parameter::{self, Wanted};
 use ecs_aws::{Api, Session};
 use ecs_core::id::{ListenerRuleArn, TargetGroupArn};
 use ecs_core::member::{self, Member as _, Net, Sg};
@@ -35,10 +39,12 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::alias::{Alias, Known, Target};
+use crate::alias_tag::AliasTag;
 use crate::certificate::Certificates;
 use crate::dns::Zones;
 use crate::elb::Listings;
 use crate::former::Former;
+use crate::former_aliases::FormerAliases;
 use crate::given::Given;
 use crate::listener::{Listener, Listeners};
 use crate::listener_certificates::ListenerCertificates;
@@ -92,15 +98,16 @@ impl Tool for Alb {
         let region = session.region().unwrap_or_default();
         if run.destroys() {
             let alias = alias(stack, region, None, &zones);
-            let found = destroy(run, (&elb, &ssm, &dns), stack, &listings, (alias, &zones, &certificates));
+            let found = destroy::look(run, (&elb, &ssm, &dns), stack, &listings, (alias, &certificates));
             let former = former_parameters::ensure(run, session, &ssm, stack, LAYER, Spared::default());
             let (found, former) = join!(found, former);
             return (found, former).all().map(drop);
         }
-        if let Some(alias) = alias(stack, region, None, &zones) {
+        let alias_tag = match alias(stack, region, None, &zones) {
             // Before anything is made that would then have no name.
-            alias.zone(&dns.route53).await?;
-        }
+            Some(alias) => AliasTag::new(stack, &alias.zone(&dns.route53).await?, alias.domain()),
+            None => None,
+        };
 
         // What is there is read while the members that this layer needs are still on their way. Should that fail, the
         // resources read again, and say so.
@@ -124,6 +131,8 @@ impl Tool for Alb {
                 Some(given) => given.check_priorities(&elb, stack).await?,
                 None => check(&net)?,
             }
+            // Before anything is made that would then lead nowhere.
+            association::insist(&elb, stack, &listings).await?;
             let group = |(key, service): (&String, &Service)| {
                 run.ensure(&elb, TargetGroup::new(stack, key, service, &net.vpc_id, &listings))
             };
@@ -148,7 +157,9 @@ impl Tool for Alb {
                     let _ = tell.send(Address::of(stack, &given.balancer, given.https));
                     return Ok(Front::Given(given));
                 }
-                let balancer = run.ensure(&elb, LoadBalancer::new(stack, &net, &sg, &listings)).await?;
+                let balancer = LoadBalancer::new(stack, &net, &sg, &listings);
+                let balancer = balancer.tagged(alias_tag.clone(), run.seeks_former());
+                let balancer = run.ensure(&elb, balancer).await?;
                 // Nobody is told when the other branch was dropped, and then nobody needs to know.
                 let _ = tell.send(Address::of(stack, &balancer, stack.alb.serves_https()));
                 let listeners = Listeners::of(&balancer);
@@ -165,6 +176,7 @@ impl Tool for Alb {
                 stack.services.keys().cloned().zip(groups.iter().map(|group| group.arn.clone())).collect();
 
             let wanted = wanted_rules(stack, &groups, &alternates);
+            let wanted_certificate = certificate.clone();
             let (listener, rules) = match &front {
                 Front::Made(balancer, listeners) => {
                     let (default, _) = stack
@@ -179,7 +191,9 @@ impl Tool for Alb {
                 }
                 Front::Given(given) => {
                     let rules = Rules::shared(&given.listener, &stack.name, wanted);
-                    Others::our_rules(stack, &listings, Some(&rules)).ensure(run, &elb).await?;
+                    Others::our_rules(stack, &listings, given.balancer.arn.as_str(), Some(&rules))
+                        .ensure(run, &elb)
+                        .await?;
                     (None, rules)
                 }
             };
@@ -189,10 +203,10 @@ impl Tool for Alb {
                 Ok((key, run.ensure(&elb, rule).await?.into_live()))
             });
             let rules: BTreeMap<String, rule::Live> = join_all(made).await.all()?.into_iter().collect();
-            Ok((front, (listener, listener_arn), Routes { groups, alternates, rules }))
+            Ok((front, (listener, listener_arn, wanted_certificate), Routes { groups, alternates, rules }))
         };
         let ((), routing, parameters) = join!(look, routing, parameters);
-        let ((front, (listener, listener_arn), routes), ()) = (routing, parameters).all()?;
+        let ((front, (listener, listener_arn, wanted_certificate), routes), ()) = (routing, parameters).all()?;
         let balancer = front.balancer();
         let Address { dns_name, url } = Address::of(stack, balancer, front.serves_https(stack));
         run.publish(&member::Alb {
@@ -226,16 +240,19 @@ impl Tool for Alb {
                 run.ensure(&elb, ListenerCertificates::new(stack, listener)).await?;
             }
             if stack.alb.certificate.is_some() {
-                // Only now: before, the listener may have had one of them.
-                let used = listener.certificate().unwrap_or_default();
-                Former::new(stack, used, &zones, &certificates).ensure(run, &dns).await?;
+                // Only now: before, the listener may have had one of them. In a plan it has it still.
+                let used = listener.certificate().into_iter().chain(wanted_certificate.as_deref());
+                Former::new(stack, used, &certificates).ensure(run, &dns.acm).await?;
             }
             Ok(())
         };
         let alias = async {
-            let Some(alias) = alias(stack, region, Some(balancer), &zones) else { return Ok(()) };
-            let alias = run.ensure(&dns.route53, alias).await?;
-            run.ready(&dns.route53, &alias).await.map(drop)
+            if let Some(alias) = alias(stack, region, Some(balancer), &zones) {
+                let alias = run.ensure(&dns.route53, alias).await?;
+                run.ready(&dns.route53, &alias).await?;
+            }
+            // Only now: the stack answers under its new name.
+            FormerAliases::new(&elb, balancer, alias_tag.as_ref()).ensure(run, &dns.route53).await
         };
         let former = former_parameters::ensure(run, session, &ssm, stack, LAYER, Spared::default());
         let ready = async {
@@ -289,43 +306,6 @@ fn alias(stack: &Stack, region: &str, balancer: Option<&load_balancer::Live>, zo
         Some(_) | None => Known::Name { name: stack.alb.name.clone(), region: region.to_owned() },
     };
     Some(Alias::new(stack.alb.domain.as_ref()?, stack.alb.zone.clone(), target, known, zones))
-}
-
-/// Looks for what is to be deleted: listeners and rules go with their load balancer.
-async fn destroy(
-    run: &Run<'_>,
-    (elb, ssm, dns): (&Elb, &Ssm, &Dns),
-    stack: &Stack,
-    listings: &Rc<Listings>,
-    (alias, zones, certificates): (Option<Alias>, &Rc<Zones>, &Rc<Certificates>),
-) -> Result<()> {
-    let (net, sg) = (Net::unknown(), Sg::unknown());
-    // A file of before may have had a strategy with a second target group: it costs nothing to look for it.
-    let groups = stack.services.iter().flat_map(|(key, service)| {
-        let one = TargetGroup::new(stack, key, service, &net.vpc_id, listings);
-        let other = TargetGroup::alternate(stack, key, service, &net.vpc_id, listings);
-        [one, other].map(|group| run.ensure(elb, group.for_destroy()))
-    });
-    let parameters = parameter::ensure_all(run, ssm, stack, LAYER, wanted(stack, &Address::unknown())?);
-    let secure = https::destroy(run, dns, stack, zones, certificates);
-    let found = join!(join_all(groups), Others::for_destroy(stack, listings).ensure(run, elb), parameters, secure);
-    ((found.0.all(), found.1).all(), found.2, found.3).all()?;
-    // Looked for later, so that it is deleted before: while it is there, target groups and certificate are in use.
-    let mut alias = alias;
-    if stack.alb.load_balancer_arn.is_some() {
-        Others::our_rules(stack, listings, None).ensure(run, elb).await?;
-        let balancers = listings.load_balancers(elb).await?;
-        // Its own name may be one of many that lead there: only with it is the stack's known.
-        let dns_name = load_balancer::of(&balancers, stack).and_then(|balancer| balancer.dns_name());
-        alias = alias.zip(dns_name).map(|(alias, dns_name)| alias.known_by(dns_name));
-    } else {
-        run.ensure(elb, LoadBalancer::new(stack, &net, &sg, listings)).await?;
-    }
-    // And before it the name that leads to it.
-    if let Some(alias) = alias {
-        run.ensure(&dns.route53, alias).await?;
-    }
-    Ok(())
 }
 
 /// Checks that a load balancer can stand on the network.

@@ -1,18 +1,20 @@
 //! The application load balancer.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
 use aws_sdk_elasticloadbalancingv2::types::{
-    IpAddressType, LoadBalancer as Described, LoadBalancerSchemeEnum, LoadBalancerStateEnum, LoadBalancerTypeEnum,
+    IpAddressType, LoadBalancer as Described, LoadBalancerSchemeEnum, LoadBalancerStateEnum, LoadBalancerTypeEnum, Tag,
 };
 use ecs_aws::{Answer as _, present};
 use ecs_core::id::{LoadBalancerArn, VpcId};
-use ecs_core::member::{Net, Sg};
+use ecs_core::member::{Member as _, Net, Sg};
 use ecs_core::resource::Means;
 use ecs_core::{Change, Error, Health, Identity, Kind, Owner, Resource, Result, Stack};
 
+use crate::alias_tag::{AliasTag, Tags};
 use crate::elb::{self, Listings};
 use crate::{Elb, LAYER};
 
@@ -20,6 +22,7 @@ use crate::{Elb, LAYER};
 const SUBNETS: &str = "subnets";
 const SECURITY_GROUP: &str = "security group";
 const IP_ADDRESS_TYPE: &str = "IP address type";
+const ALIAS_TAG: &str = "tag for the alias";
 
 /// An internet-facing application load balancer for IPv4.
 #[derive(Debug)]
@@ -30,6 +33,11 @@ pub struct LoadBalancer {
     subnets: BTreeSet<String>,
     security_group: String,
     listings: Rc<Listings>,
+    /// The alias that is to lead to it
+    alias: Option<AliasTag>,
+    reads_tags: bool,
+    /// Its tags, once they are read: they need not be when its state is
+    tags: RefCell<Option<Tags>>,
 }
 
 /// What ELB says the load balancer is.
@@ -49,6 +57,7 @@ pub struct Live {
     ip_address_type: String,
     state: LoadBalancerStateEnum,
     reason: String,
+    tags: Tags,
 }
 
 impl LoadBalancer {
@@ -61,7 +70,35 @@ impl LoadBalancer {
             subnets: net.public_subnet_ids.iter().map(|id| id.as_str().to_owned()).collect(),
             security_group: sg.alb_security_group_id.as_str().to_owned(),
             listings: Rc::clone(listings),
+            alias: None,
+            reads_tags: false,
+            tags: RefCell::default(),
         }
+    }
+
+    /// Makes it bear the tag of an alias; `reads` says whether its tags are of interest without one too.
+    #[must_use]
+    pub fn tagged(self, alias: Option<AliasTag>, reads: bool) -> Self {
+        Self { reads_tags: reads || alias.is_some(), alias, ..self }
+    }
+
+    /// Reads its tags; none where it has gone.
+    async fn read_tags(&self, elb: &Elb, arn: &str) -> Result<Option<Tags>> {
+        let known = self.tags.borrow().clone();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let Some(tags) = elb::read_tags(elb, arn).await? else { return Ok(None) };
+        let owner = self.identity.owner(tags.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+        let aliases = tags.iter().filter_map(|(key, value)| AliasTag::read(key, value)).collect();
+        self.tags.replace(Some(Tags { owner, aliases }));
+        Ok(self.tags.borrow().clone())
+    }
+
+    /// Makes one that the stack has made under a name that its file no longer gives: only to be looked for.
+    pub fn former(stack: &Stack, name: &str, listings: &Rc<Listings>) -> Self {
+        let identity = Identity::new(&stack.name, LAYER, name);
+        Self { identity, ..Self::new(stack, &Net::unknown(), &Sg::unknown(), listings) }
     }
 
     /// Says what an error of a create call means.
@@ -95,6 +132,11 @@ impl Live {
                 Some(format!("it is {}", state.as_str()))
             }
         }
+    }
+
+    /// Returns the aliases that its tags tell of, if it is the stack's and they were read.
+    pub fn aliases(&self) -> &[AliasTag] {
+        if self.tags.owner == Owner::Ours { &self.tags.aliases } else { &[] }
     }
 
     /// Says whether it has a security group.
@@ -137,22 +179,32 @@ impl Resource for LoadBalancer {
             ip_address_type: IpAddressType::Ipv4.as_str().to_owned(),
             state: LoadBalancerStateEnum::Provisioning,
             reason: String::new(),
+            tags: Tags { owner: Owner::Ours, aliases: self.alias.iter().cloned().collect() },
         }
     }
 
     async fn find(&self, elb: &Elb) -> Result<Option<Live>> {
         let list = self.listings.load_balancers(elb).await?;
-        Ok(named(&list, &self.identity.name).map(live))
+        let Some(live) = named(&list, &self.identity.name).map(live) else { return Ok(None) };
+        if !self.reads_tags {
+            return Ok(Some(live));
+        }
+        Ok(self.read_tags(elb, live.arn.as_str()).await?.map(|tags| Live { tags, ..live }))
     }
 
     async fn create(&self, elb: &Elb) -> Result<Live> {
         let call = elb.write.create_load_balancer().name(&self.identity.name).set_tags(elb::tags(&self.identity));
+        let alias = self.alias.as_ref().map(|alias| Tag::builder().key(&alias.key).value(alias.value()).build());
+        let call = alias.into_iter().fold(call, |call, tag| call.tags(tag));
         let call = call.r#type(LoadBalancerTypeEnum::Application).scheme(LoadBalancerSchemeEnum::InternetFacing);
         let call = call.ip_address_type(IpAddressType::Ipv4).set_subnets(Some(self.subnets.iter().cloned().collect()));
         let reply = call.security_groups(&self.security_group).send().await;
         let reply = reply.answer("elasticloadbalancing:CreateLoadBalancer").map_err(|error| self.explain(error))?;
         let made = reply.load_balancers.unwrap_or_default().into_iter().next();
-        Ok(live(&present(made, "elasticloadbalancing:CreateLoadBalancer", "the load balancer")?))
+        let made = live(&present(made, "elasticloadbalancing:CreateLoadBalancer", "the load balancer")?);
+        let tags = self.planned().tags;
+        self.tags.replace(Some(tags.clone()));
+        Ok(Live { tags, ..made })
     }
 
     fn diff(&self, live: &Live) -> Vec<Change> {
@@ -170,11 +222,13 @@ impl Resource for LoadBalancer {
         }
         let missing = !live.security_groups.contains(&self.security_group);
         let others = live.security_groups.iter().filter(|group| **group != self.security_group);
+        let untagged = self.alias.as_ref().filter(|alias| !live.tags.aliases.contains(alias));
         let listed = |subnets: &BTreeSet<String>| subnets.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
         [
             Change::of(SUBNETS, &listed(&live.subnets), &listed(&wanted.subnets)),
             missing.then(|| Change::update(SECURITY_GROUP, "", &self.security_group)),
             Change::of(IP_ADDRESS_TYPE, &live.ip_address_type, &wanted.ip_address_type),
+            untagged.map(|alias| Change::update(ALIAS_TAG, "", alias.to_string())),
         ]
         .into_iter()
         .flatten()
@@ -200,6 +254,10 @@ impl Resource for LoadBalancer {
             let call = elb.write.set_ip_address_type().load_balancer_arn(arn).ip_address_type(IpAddressType::Ipv4);
             call.send().await.answer("elasticloadbalancing:SetIpAddressType")?;
         }
+        if let Some(alias) = self.alias.as_ref().filter(|_| touches(ALIAS_TAG)) {
+            self.tags.replace(None);
+            elb::add_tag(elb, arn, &alias.key, &alias.value()).await?;
+        }
         Ok(())
     }
 
@@ -208,14 +266,7 @@ impl Resource for LoadBalancer {
     ///
     /// Its network interfaces stay for minutes; they hold up security group and subnets, whose own deletion waits for it.
     async fn delete(&self, elb: &Elb, live: &Live) -> Result<()> {
-        let deleted = elb.write.delete_load_balancer().load_balancer_arn(live.arn.as_str()).send().await;
-        match deleted.answer("elasticloadbalancing:DeleteLoadBalancer") {
-            Ok(_) => Ok(()),
-            Err(error) if error.code() == Some("OperationNotPermitted") => {
-                Err(error.hint("switch its deletion protection off first"))
-            }
-            Err(error) => Err(error),
-        }
+        delete(elb, live.arn.as_str()).await
     }
 
     fn health(&self, live: &Live) -> Health {
@@ -235,15 +286,31 @@ impl Resource for LoadBalancer {
     }
 
     async fn read_owner(&self, elb: &Elb, live: &Live) -> Result<Owner> {
-        elb::read_owner(elb, live.arn.as_str(), &self.identity).await
+        match &live.tags.owner {
+            Owner::Unread => elb::read_owner(elb, live.arn.as_str(), &self.identity).await,
+            owner @ (Owner::Ours | Owner::Stack(_) | Owner::Nobody) => Ok(owner.clone()),
+        }
     }
 
     async fn adopt(&self, elb: &Elb, live: &Live) -> Result<()> {
+        self.tags.replace(None);
         elb::adopt(elb, live.arn.as_str(), &self.identity).await
     }
 
     fn forget(&self) {
         self.listings.forget_load_balancers();
+    }
+}
+
+/// Deletes a load balancer, with its listeners and their rules.
+pub async fn delete(elb: &Elb, arn: &str) -> Result<()> {
+    let deleted = elb.write.delete_load_balancer().load_balancer_arn(arn).send().await;
+    match deleted.answer("elasticloadbalancing:DeleteLoadBalancer") {
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == Some("OperationNotPermitted") => {
+            Err(error.hint("switch its deletion protection off first"))
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -276,6 +343,7 @@ pub fn live(described: &Described) -> Live {
         ip_address_type: described.ip_address_type().map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
         state: state.and_then(|state| state.code()).cloned().unwrap_or(LoadBalancerStateEnum::Provisioning),
         reason: state.and_then(|state| state.reason()).unwrap_or_default().to_owned(),
+        tags: Tags { owner: Owner::Unread, aliases: Vec::new() },
     }
 }
 
@@ -293,7 +361,6 @@ fn security_groups(present: &BTreeSet<String>, ours: &str, changes: &[Change]) -
 #[cfg(test)]
 mod tests {
     use aws_sdk_elasticloadbalancingv2::types::{AvailabilityZone, LoadBalancerState};
-    use ecs_core::member::Member as _;
 
     use super::*;
 
@@ -398,5 +465,20 @@ mod tests {
         for (error, kind) in cases {
             assert_eq!(balancer.explain(error).kind(), kind);
         }
+    }
+
+    #[test]
+    fn the_alias_that_is_to_lead_to_it_has_a_tag() {
+        let (group, active) = (&["sg-1"], LoadBalancerStateEnum::Active);
+        let live = live(&described(&["subnet-a", "subnet-b"], group, active));
+        let zone = crate::dns::Zone { id: "Z1".to_owned(), name: "example.com".to_owned() };
+        let alias = AliasTag::new(&Stack::default(), &zone, "app.example.com").expect("a tag");
+        let wanted = wanted().tagged(Some(alias.clone()), false);
+        let changes: Vec<_> = wanted.diff(&live).iter().map(ToString::to_string).collect();
+        assert_eq!(changes, ["tag for the alias: add app.example.com (in Z1)"]);
+        let with = |owner| Live { tags: Tags { owner, aliases: vec![alias.clone()] }, ..live.clone() };
+        assert_eq!(wanted.diff(&with(Owner::Ours)), []);
+        assert_eq!(with(Owner::Ours).aliases(), std::slice::from_ref(&alias));
+        assert_eq!(with(Owner::Stack("other".to_owned())).aliases(), [], "another stack's are its own");
     }
 }

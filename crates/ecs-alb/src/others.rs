@@ -13,7 +13,7 @@ use futures::join;
 use crate::elb::{self, Listings};
 use crate::listener::{self, Listeners};
 use crate::rule::{self, Rules};
-use crate::{Elb, LAYER, load_balancer, target_group};
+use crate::{Elb, LAYER, association, load_balancer, target_group};
 
 /// What else there is on the stack's load balancer.
 ///
@@ -39,8 +39,8 @@ enum Scope {
     OurRules(Option<Rc<Rules>>),
     /// At the listeners, and at the target groups that nothing forwards to any more
     Rest(Rc<Listeners>),
-    /// At those target groups alone: the listeners are somebody else's
-    Groups,
+    /// At those target groups alone, and at a load balancer of the stack's own, since the listeners are somebody else's
+    Given,
     /// At the target groups alone: all else goes with the load balancer
     Destroy,
 }
@@ -60,6 +60,7 @@ pub struct Other {
 enum Kind {
     Rule,
     Listener,
+    LoadBalancer,
     TargetGroup,
 }
 
@@ -68,6 +69,7 @@ impl Kind {
         match self {
             Kind::Rule => "rule",
             Kind::Listener => "listener",
+            Kind::LoadBalancer => "load balancer",
             Kind::TargetGroup => "target group",
         }
     }
@@ -79,9 +81,11 @@ impl Others {
         Self::new(stack, listings, Scope::Rules(Rc::clone(rules)))
     }
 
-    /// Makes the search for the stack's own rules on somebody else's load balancer, but for those that it wants.
-    pub fn our_rules(stack: &Stack, listings: &Rc<Listings>, wanted: Option<&Rc<Rules>>) -> Self {
-        Self::new(stack, listings, Scope::OurRules(wanted.map(Rc::clone)))
+    /// Makes the search for the stack's own rules on a load balancer that somebody else has made, but for those that it
+    /// wants.
+    pub fn our_rules(stack: &Stack, listings: &Rc<Listings>, balancer: &str, wanted: Option<&Rc<Rules>>) -> Self {
+        let others = Self::new(stack, listings, Scope::OurRules(wanted.map(Rc::clone)));
+        Self { given: Some(balancer.to_owned()), ..others }
     }
 
     /// Makes the search for listeners beside the stack's, and for its target groups that it no longer has; `second` are
@@ -93,7 +97,7 @@ impl Others {
         second: impl IntoIterator<Item = &'k String>,
     ) -> Self {
         let mut others =
-            Self::new(stack, listings, listeners.map_or(Scope::Groups, |list| Scope::Rest(Rc::clone(list))));
+            Self::new(stack, listings, listeners.map_or(Scope::Given, |list| Scope::Rest(Rc::clone(list))));
         let named = |key: &String| Some(stack.services.get(key)?.alternate_target_group(key));
         others.groups.extend(second.into_iter().filter_map(named));
         others
@@ -101,9 +105,7 @@ impl Others {
 
     /// Makes the search for the stack's target groups that it no longer has.
     pub fn for_destroy(stack: &Stack, listings: &Rc<Listings>) -> Self {
-        let mut others = Self::new(stack, listings, Scope::Destroy);
-        others.groups.extend(stack.services.iter().map(|(key, service)| service.alternate_target_group(key)));
-        others
+        Self { groups: association::names(stack), ..Self::new(stack, listings, Scope::Destroy) }
     }
 
     fn new(stack: &Stack, listings: &Rc<Listings>, scope: Scope) -> Self {
@@ -160,19 +162,30 @@ impl Others {
         Ok(ours.map(|(rule, _)| Other { ours: true, ..other_rule(rule) }).collect())
     }
 
-    /// Returns the stack's target groups that it does not describe.
-    async fn groups(&self, elb: &Elb) -> Result<Vec<Other>> {
+    /// Returns the stack's target groups that it does not describe, and its own load balancer where the file names another.
+    async fn former(&self, elb: &Elb) -> Result<Vec<Other>> {
         let (balancers, groups) = join!(self.listings.load_balancers(elb), self.listings.target_groups(elb));
         let (balancers, groups) = (balancers, groups).all()?;
-        let Some(balancer) = self.balancer(&balancers) else { return Ok(Vec::new()) };
-        let (arn, vpc) = (balancer.load_balancer_arn(), balancer.vpc_id());
-        let undescribed: Vec<&Group> =
-            groups.iter().filter(|group| group.vpc_id() == vpc && self.may_be_ours(group, arn)).collect();
-        let arns: Vec<String> = undescribed.iter().filter_map(|group| group.target_group_arn.clone()).collect();
+        let balancer = self.balancer(&balancers);
+        let mut places: Vec<&LoadBalancer> = balancer.into_iter().collect();
+        if matches!(self.scope, Scope::Destroy) {
+            // The file may name another one than before: what it describes tells where the rest may be.
+            let wanted = balancer.and_then(LoadBalancer::load_balancer_arn);
+            let strays = association::elsewhere(&balancers, &groups, &self.groups, wanted);
+            places.extend(strays.into_iter().map(|(_, balancer)| balancer));
+        }
+        let former = groups.iter().filter(|group| self.may_be_ours(group, &places));
+        let former = former.filter_map(|group| group.target_group_arn.clone());
+        let mut former: Vec<Other> = former.map(|arn| former_one(Kind::TargetGroup, arn)).collect();
+        if matches!(self.scope, Scope::Given) {
+            let own = load_balancer::named(&balancers, &self.identity.name);
+            let own = own.and_then(|own| own.load_balancer_arn.clone()).filter(|arn| Some(arn) != self.given.as_ref());
+            former.extend(own.map(|arn| former_one(Kind::LoadBalancer, arn)));
+        }
         // Without a candidate there is nothing to ask.
-        let owners = elb::read_owners(elb, &arns, &self.identity).await?;
-        let ours = arns.into_iter().zip(owners).filter(|(_, owner)| *owner == Owner::Ours);
-        Ok(ours.map(|(arn, _)| former(arn)).collect())
+        let mut former = self.owned(elb, former).await?;
+        former.retain(|one| one.ours);
+        Ok(former)
     }
 
     /// Reads which of them a file of before has asked for; without any there is nothing to ask.
@@ -183,10 +196,12 @@ impl Others {
     }
 
     /// Says whether a target group can be one of a service that the stack no longer has: what another load balancer uses
-    /// cannot.
-    fn may_be_ours(&self, group: &Group, balancer: Option<&str>) -> bool {
+    /// cannot, nor what is in another network.
+    fn may_be_ours(&self, group: &Group, places: &[&LoadBalancer]) -> bool {
         let described = group.target_group_name().is_some_and(|name| self.groups.contains(name));
-        !described && group.load_balancer_arns().iter().all(|user| Some(user.as_str()) == balancer)
+        let here = places.iter().any(|place| place.vpc_id() == group.vpc_id());
+        let known = |user: &String| places.iter().any(|place| place.load_balancer_arn() == Some(user));
+        !described && here && group.load_balancer_arns().iter().all(known)
     }
 
     fn other_listeners(&self, listeners: &[Listens]) -> Vec<Other> {
@@ -234,14 +249,14 @@ impl Resource for Others {
                 // A destroy finds nothing where there is nothing.
                 Ok(Some(rules).filter(|rules| !rules.is_empty()))
             }
-            Scope::Groups => Ok(Some(self.groups(elb).await?)),
+            Scope::Given => Ok(Some(self.former(elb).await?)),
             Scope::Rest(listeners) => {
-                let (listeners, groups) = join!(listeners.get(elb), self.groups(elb));
+                let (listeners, groups) = join!(listeners.get(elb), self.former(elb));
                 let (listeners, groups) = (listeners, groups).all()?;
                 let listeners = self.owned(elb, self.other_listeners(&listeners)).await?;
                 Ok(Some(listeners.into_iter().chain(groups).collect()))
             }
-            Scope::Destroy => Ok(Some(self.groups(elb).await?).filter(|groups| !groups.is_empty())),
+            Scope::Destroy => Ok(Some(self.former(elb).await?).filter(|groups| !groups.is_empty())),
         }
     }
 
@@ -260,7 +275,7 @@ impl Resource for Others {
 
     async fn update(&self, elb: &Elb, live: &Vec<Other>, _changes: &[Change]) -> Result<()> {
         // What forwards goes before what is forwarded to.
-        for kind in [Kind::Rule, Kind::Listener, Kind::TargetGroup] {
+        for kind in [Kind::Rule, Kind::Listener, Kind::LoadBalancer, Kind::TargetGroup] {
             delete_all(elb, live, kind).await?;
         }
         Ok(())
@@ -274,7 +289,7 @@ impl Resource for Others {
     fn owner(&self, _live: &Vec<Other>) -> Owner {
         match self.scope {
             // Nothing was found but what is tagged as the stack's.
-            Scope::Destroy | Scope::OurRules(_) | Scope::Groups => Owner::Ours,
+            Scope::Destroy | Scope::OurRules(_) | Scope::Given => Owner::Ours,
             // Whose the load balancer is decides.
             Scope::Rules(_) | Scope::Rest(_) => Owner::Unread,
         }
@@ -302,7 +317,11 @@ impl Resource for Others {
                 self.listings.forget_target_groups();
             }
             Scope::OurRules(wanted) => wanted.iter().for_each(|rules| rules.forget()),
-            Scope::Groups | Scope::Destroy => self.listings.forget_target_groups(),
+            Scope::Given => {
+                self.listings.forget_load_balancers();
+                self.listings.forget_target_groups();
+            }
+            Scope::Destroy => self.listings.forget_target_groups(),
         }
     }
 }
@@ -312,8 +331,13 @@ fn other_rule(rule: &Routes) -> Other {
     Other { kind: Kind::Rule, text: format!("{} ({arn})", rule::describe(rule)), arn, ours: false }
 }
 
-fn former(arn: String) -> Other {
-    Other { kind: Kind::TargetGroup, text: elb::name_in(&arn).to_owned(), arn, ours: true }
+/// Makes one that may be the stack's: its tags tell.
+fn former_one(kind: Kind, arn: String) -> Other {
+    let name = match kind {
+        Kind::TargetGroup => elb::name_in(&arn).to_owned(),
+        Kind::LoadBalancer | Kind::Listener | Kind::Rule => elb::balancer_in(&arn).to_owned(),
+    };
+    Other { kind, text: name, arn, ours: false }
 }
 
 /// Returns the keys of the services whose second target group is still in use on the stack's load balancer.
@@ -341,6 +365,7 @@ async fn delete_all(elb: &Elb, others: &[Other], kind: Kind) -> Result<()> {
         let deleted = match kind {
             Kind::Rule => rule::delete(elb, &other.arn).await,
             Kind::Listener => listener::delete(elb, &other.arn).await,
+            Kind::LoadBalancer => load_balancer::delete(elb, &other.arn).await,
             Kind::TargetGroup => target_group::delete(elb, &other.arn).await,
         };
         match deleted {
@@ -372,8 +397,11 @@ mod tests {
         ];
         for (name, users, ours) in cases {
             let users = users.iter().map(|user| (*user).to_owned()).collect();
-            let group = Group::builder().target_group_name(name).set_load_balancer_arns(Some(users)).build();
-            assert_eq!(others().may_be_ours(&group, Some("arn:ours")), ours, "{group:?}");
+            let group = Group::builder().target_group_name(name).vpc_id("vpc-1").set_load_balancer_arns(Some(users));
+            let group = group.build();
+            let place = |vpc: &str| LoadBalancer::builder().load_balancer_arn("arn:ours").vpc_id(vpc).build();
+            assert_eq!(others().may_be_ours(&group, &[&place("vpc-1")]), ours, "{group:?}");
+            assert!(!others().may_be_ours(&group, &[&place("vpc-2")]), "{group:?}");
         }
     }
 
@@ -382,9 +410,17 @@ mod tests {
         let listener = Listens::builder().listener_arn("arn:l").port(8080).build();
         let ours = Listens::builder().listener_arn("arn:80").port(80).build();
         let mut live = others().other_listeners(&[ours, listener]);
-        live.push(former("arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/reporting-tg/1".to_owned()));
-        let changes =
-            [Change::foreign("listener", "on port 8080 (arn:l)"), Change::former("target group", "reporting-tg")];
+        let former = |kind, id: &str| {
+            let one = former_one(kind, format!("arn:aws:elasticloadbalancing:us-east-1:123456789012:{id}"));
+            Other { ours: true, ..one }
+        };
+        live.push(former(Kind::LoadBalancer, "loadbalancer/app/ecs-alb/1"));
+        live.push(former(Kind::TargetGroup, "targetgroup/reporting-tg/1"));
+        let changes = [
+            Change::foreign("listener", "on port 8080 (arn:l)"),
+            Change::former("load balancer", "ecs-alb"),
+            Change::former("target group", "reporting-tg"),
+        ];
         assert_eq!(others().diff(&live), changes);
     }
 }

@@ -50,6 +50,7 @@ pub fn policy() -> Value {
                     "elasticloadbalancing:ModifyTargetGroup",
                     "elasticloadbalancing:ModifyTargetGroupAttributes",
                     "elasticloadbalancing:RemoveListenerCertificates",
+                    "elasticloadbalancing:RemoveTags",
                     "elasticloadbalancing:SetIpAddressType",
                     "elasticloadbalancing:SetRulePriorities",
                     "elasticloadbalancing:SetSecurityGroups",
@@ -140,12 +141,14 @@ mod tests {
 
     use super::*;
 
-    const SOURCES: [&str; 13] = [
+    const SOURCES: [&str; 15] = [
         include_str!("alias.rs"),
+        include_str!("association.rs"),
         include_str!("certificate.rs"),
         include_str!("dns.rs"),
         include_str!("elb.rs"),
         include_str!("former.rs"),
+        include_str!("former_aliases.rs"),
         include_str!("given.rs"),
         include_str!("listener.rs"),
         include_str!("listener_certificates.rs"),

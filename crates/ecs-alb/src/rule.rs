@@ -19,7 +19,7 @@ use ecs_core::id::{ListenerArn, ListenerRuleArn, TargetGroupArn};
 use ecs_core::{All as _, Change, Error, Held, Identity, Listing, Owner, Resource, Result, Stack};
 use futures::join;
 
-use crate::listener::Listener;
+use crate::listener::{Listener, explain};
 use crate::{Elb, LAYER, elb};
 
 /// Name of the condition on a path.
@@ -276,7 +276,8 @@ impl Resource for Rule {
         let call = elb.write.create_rule().listener_arn(self.rules.listener.as_str()).priority(self.wanted.priority);
         let action = self.wanted.action(self.wanted.weights(elb, &[]).await?);
         let call = call.set_conditions(Some(self.wanted.conditions())).actions(action);
-        let reply = call.set_tags(elb::tags(&self.identity)).send().await.answer("elasticloadbalancing:CreateRule")?;
+        let reply = call.set_tags(elb::tags(&self.identity)).send().await;
+        let reply = reply.answer("elasticloadbalancing:CreateRule").map_err(explain)?;
         let made = reply.rules.unwrap_or_default().into_iter().next();
         let rule = present(made, "elasticloadbalancing:CreateRule", "the rule")?;
         Ok(Live { arn: rule.rule_arn().unwrap_or_default().to_owned(), rule })

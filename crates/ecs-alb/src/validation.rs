@@ -1,8 +1,7 @@
 //! The DNS records by which ACM is convinced that a certificate's names are ours.
 //!
-//! Route 53's records have no tags. A record is the stack's when it is, to the letter, the one that ACM has named for one
-//! of the stack's certificates. ACM names the same one for every certificate of a name in an account, so it stays as long
-//! as any other certificate of the region needs it to be renewed:
+//! They are made where they are missing, and never deleted: ACM names the same one for every certificate of a name in an
+//! account, in every region, and renews none of them without it:
 //! <https://docs.aws.amazon.com/acm/latest/userguide/dns-validation.html>
 
 use std::collections::BTreeMap;
@@ -10,6 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use aws_sdk_route53::types::{ChangeAction, ResourceRecordSet, RrType};
+use ecs_core::console::Console;
 use ecs_core::{All as _, Change, Error, Kind, Owner, Resource, Result};
 use futures::future::join_all;
 
@@ -35,8 +35,6 @@ pub struct Validation {
     arn: String,
     zone: Option<String>,
     zones: Rc<Zones>,
-    /// ARNs of the certificates that go, and they with them; none when they are to be made
-    doomed: Option<Vec<String>>,
 }
 
 /// Where a record is to be, and what is there.
@@ -71,13 +69,7 @@ impl Validation {
     /// Makes the records of a certificate; `zone` is the one that the file names.
     pub fn new(domain: &str, arn: &str, zone: Option<String>, zones: &Rc<Zones>) -> Self {
         let zones = Rc::clone(zones);
-        Self { domain: domain.to_owned(), arn: arn.to_owned(), zone, zones, doomed: None }
-    }
-
-    /// Makes them such as go with certificates, whose ARNs are told.
-    #[must_use]
-    pub fn for_destroy(self, arns: Vec<String>) -> Self {
-        Self { doomed: Some(arns), ..self }
+        Self { domain: domain.to_owned(), arn: arn.to_owned(), zone, zones }
     }
 
     /// Reads which records there are to be, and what is there; none as long as ACM has not told.
@@ -98,12 +90,16 @@ impl Validation {
         join_all(places).await.all().map(Some)
     }
 
-    /// Makes those that are missing.
+    /// Makes those that are missing, those of one zone together.
     async fn make(&self, dns: &Dns, places: &[Place]) -> Result<()> {
-        change(dns, places.iter().filter(|place| place.found.is_empty()), |place| {
-            Ok((ChangeAction::Create, dns::cname(&place.record.name, &place.record.value)?))
-        })
-        .await
+        let mut zones: BTreeMap<&str, (&Zone, Vec<_>)> = BTreeMap::new();
+        for place in places.iter().filter(|place| place.found.is_empty()) {
+            let Some(zone) = &place.zone else { continue };
+            let record = dns::cname(&place.record.name, &place.record.value)?;
+            zones.entry(&zone.id).or_insert((zone, Vec::new())).1.push((ChangeAction::Create, record));
+        }
+        let changes = zones.into_values().map(|(zone, changes)| dns::change(&dns.route53, zone, changes));
+        join_all(changes).await.all().map(drop)
     }
 }
 
@@ -130,11 +126,7 @@ impl Resource for Validation {
     /// Returns them if any is there, or none can be.
     async fn find(&self, dns: &Dns) -> Result<Option<Vec<Place>>> {
         let Some(places) = self.read(dns).await? else { return Ok(None) };
-        let any = if self.doomed.is_some() {
-            places.iter().any(|place| place.right().is_some())
-        } else {
-            places.iter().any(|place| !place.found.is_empty()) || places.iter().all(|place| place.zone.is_none())
-        };
+        let any = places.iter().any(|place| !place.found.is_empty()) || places.iter().all(|place| place.zone.is_none());
         Ok(Some(places).filter(|_| any))
     }
 
@@ -162,8 +154,9 @@ impl Resource for Validation {
         self.make(dns, live).await
     }
 
-    async fn delete(&self, dns: &Dns, live: &Vec<Place>) -> Result<()> {
-        remove(dns, live, self.doomed.as_deref().unwrap_or_default()).await
+    /// Never called: they stay.
+    async fn delete(&self, _dns: &Dns, _live: &Vec<Place>) -> Result<()> {
+        Ok(())
     }
 
     fn owner(&self, _live: &Vec<Place>) -> Owner {
@@ -176,47 +169,16 @@ impl Resource for Validation {
     }
 }
 
-/// Deletes the records that no certificate needs but those that go.
-async fn remove(dns: &Dns, places: &[Place], doomed: &[String]) -> Result<()> {
-    let all = certificate::all(&dns.acm).await?;
-    let others = all.iter().filter(|one| {
-        let stays = !doomed.iter().any(|arn| Some(arn.as_str()) == one.certificate_arn());
-        let names = || one.subject_alternative_name_summaries().iter().map(String::as_str).chain(one.domain_name());
-        // A certificate with very many names does not show all of them here.
-        let many = one.has_additional_subject_alternative_names().unwrap_or_default();
-        stays && (many || names().any(|name| places.iter().any(|place| shares(&place.domain, name))))
-    });
-    let others = others.filter_map(|one| one.certificate_arn()).map(|arn| certificate::describe(&dns.acm, arn));
-    let others = join_all(others).await.all()?;
-    let needed =
-        |record: &Record| others.iter().flatten().any(|one| one.records.values().flatten().any(|r| r == record));
-    let doomed = places.iter().filter(|place| place.right().is_some() && !needed(&place.record));
-    change(dns, doomed, |place| {
-        let set = place.right().ok_or_else(|| Error::other("the record is not there"))?;
-        Ok((ChangeAction::Delete, set.clone()))
-    })
-    .await
-}
-
-/// Says whether two names need the same record: a wildcard needs that of the name under it.
-fn shares(one: &str, other: &str) -> bool {
-    let plain = |name: &str| canonical(name).trim_start_matches("*.").to_owned();
-    plain(one) == plain(other)
-}
-
-/// Changes records, those of one zone together.
-async fn change<'p>(
-    dns: &Dns,
-    places: impl Iterator<Item = &'p Place>,
-    change: impl Fn(&Place) -> Result<(ChangeAction, ResourceRecordSet)>,
-) -> Result<()> {
-    let mut zones: BTreeMap<&str, (&Zone, Vec<_>)> = BTreeMap::new();
-    for place in places {
-        let Some(zone) = &place.zone else { continue };
-        zones.entry(&zone.id).or_insert((zone, Vec::new())).1.push(change(place)?);
+/// Says which records stay when a certificate goes.
+pub fn say_kept(console: &Console, certificate: &certificate::Live) {
+    for (name, record) in certificate.all_records().unwrap_or_default() {
+        let text = format!(
+            "DNS record {} CNAME {}: certificates for {name} in other regions need the same one; delete it when there are \
+             none",
+            record.name, record.value
+        );
+        console.say("kept", &text);
     }
-    let changes = zones.into_values().map(|(zone, changes)| dns::change(&dns.route53, zone, changes));
-    join_all(changes).await.all().map(drop)
 }
 
 #[cfg(test)]
@@ -244,6 +206,5 @@ mod tests {
         let refused =
             "record: another record of the name _x.example.com -> _x.example.com CNAME _v.acm-validations.aws";
         assert_eq!(changes(place(true, vec![theirs])), [refused]);
-        assert!(shares("*.example.com", "example.com.") && !shares("a.example.com", "example.com"));
     }
 }
