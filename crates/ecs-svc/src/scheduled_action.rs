@@ -1,7 +1,7 @@
 //! A scheduled action: at which times a service may have how many tasks.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_applicationautoscaling::types::{
     ScalableDimension, ScalableTargetAction, ScheduledAction as Described, ServiceNamespace,
@@ -12,6 +12,9 @@ use ecs_core::{Change, Listing, Owner, Resource, Result, Stack};
 
 use crate::Autoscaling;
 use crate::scalable_target::resource;
+
+/// How far the last clocks on Earth are behind UTC.
+const WESTERNMOST: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// The scheduled actions of one service, listed once for all of them.
 pub type Actions = Rc<Listing<Vec<Described>>>;
@@ -83,9 +86,11 @@ impl Resource for ScheduledAction {
         self.wanted.clone()
     }
 
+    /// Returns the action. One for a time that has passed has done what it was for: it need not be there, and is not made again.
     async fn find(&self, api: &Autoscaling) -> Result<Option<Live>> {
         let list = actions(api, &self.resource, &self.list).await?;
-        Ok(list.iter().find(|action| action.scheduled_action_name() == self.name).map(live))
+        let found = list.iter().find(|action| action.scheduled_action_name() == self.name).map(live);
+        Ok(found.or_else(|| is_over(&self.wanted.expression, SystemTime::now()).then(|| self.planned())))
     }
 
     async fn create(&self, api: &Autoscaling) -> Result<Live> {
@@ -149,6 +154,14 @@ pub async fn actions(api: &Autoscaling, resource: &str, list: &Actions) -> Resul
     list.get(load).await
 }
 
+/// Says whether an expression is for one time, and that has passed wherever its clock is.
+fn is_over(expression: &str, now: SystemTime) -> bool {
+    let Some(time) = expression.strip_prefix("at(").and_then(|rest| rest.strip_suffix(')')) else { return false };
+    // As the expression is written, so that the later one is the greater text.
+    let earliest = humantime::format_rfc3339_seconds(now - WESTERNMOST).to_string();
+    time < earliest.trim_end_matches('Z')
+}
+
 /// Returns the least and greatest numbers of tasks that actions set, whoever has made them.
 pub fn limits(actions: &[Described]) -> (Vec<i32>, Vec<i32>) {
     let limits = || actions.iter().filter_map(Described::scalable_target_action);
@@ -181,7 +194,24 @@ fn live(action: &Described) -> Live {
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
+
+    #[test]
+    fn one_time_is_over_when_it_has_passed_on_every_clock() {
+        // 2027-01-15T08:00:00Z
+        let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        for (expression, over) in [
+            ("at(2027-01-14T19:59:59)", true),
+            ("at(2027-01-14T20:00:01)", false),
+            ("at(2027-01-15T09:00:00)", false),
+            ("cron(0 22 * * ? *)", false),
+            ("rate(1 hour)", false),
+        ] {
+            assert_eq!(is_over(expression, now), over, "{expression}");
+        }
+    }
 
     #[test]
     fn another_time_and_other_limits_are_differences() {
