@@ -150,8 +150,8 @@ pub struct Certificate {
     identity: Identity,
     domain: String,
     names: Vec<String>,
-    /// When this run began, in seconds since the Unix epoch
-    began: u64,
+    /// When this run began, in nanoseconds since the Unix epoch
+    began: u128,
     arn: RefCell<Option<String>>,
     certificates: Rc<Certificates>,
 }
@@ -164,7 +164,7 @@ impl Certificate {
             identity: Identity::new(&stack.name, LAYER, &domain),
             domain,
             names: config.names(),
-            began: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            began: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos()),
             arn: RefCell::default(),
             certificates: Rc::clone(certificates),
         }
@@ -197,10 +197,8 @@ impl Resource for Certificate {
     type Api = Acm;
     type Live = Live;
     const KIND: &'static str = "certificate";
-    /// ACM gives up after 72 hours, but DNS records that are there are found within half an hour, and this is what the
-    /// Terraform provider waits: <https://docs.aws.amazon.com/acm/latest/userguide/dns-validation.html>,
-    /// <https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/acm_certificate_validation#timeouts>
-    const PATIENCE: Duration = Duration::from_secs(75 * 60);
+    /// ACM learns only by and by that the load balancer no longer uses it.
+    const PATIENCE: Duration = Duration::from_secs(10 * 60);
     const USUAL: &'static str = "2 to 30 min once its DNS records are there";
 
     fn name(&self) -> String {
@@ -209,6 +207,13 @@ impl Resource for Certificate {
 
     fn id(&self, live: &Live) -> String {
         live.arn.clone()
+    }
+
+    /// ACM gives up after 72 hours, but DNS records that are there are found within half an hour, and this is what the
+    /// Terraform provider waits: <https://docs.aws.amazon.com/acm/latest/userguide/dns-validation.html>,
+    /// <https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/acm_certificate_validation#timeouts>
+    fn patience(&self) -> Duration {
+        Duration::from_secs(75 * 60)
     }
 
     fn planned(&self) -> Live {
@@ -251,7 +256,8 @@ impl Resource for Certificate {
         // Another run of this stack may have asked at the same moment: both then take the same one.
         self.certificates.forget();
         match self.chosen(acm).await? {
-            Some(other) if other.arn != arn => {
+            // Of two, only one gives way.
+            Some(other) if other.arn != arn && (other.is_issued() || other.arn < arn) => {
                 delete(acm, &arn).await?;
                 self.arn.replace(Some(other.arn.clone()));
                 Ok(other)
