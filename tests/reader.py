@@ -2059,7 +2059,7 @@ def main() -> int:
     if endpoint is None or not loopback(endpoint):
         parser.error(f"AWS_ENDPOINT_URL must be a loopback address, not {endpoint!r}: this reads emulators only")
     # Almost all that is made here is botocore's models, which stay: to look for garbage among them takes a quarter of the time.
-    gc.disable()
+    gc.set_threshold(200_000, 50, 50)
     if options.verb == "serve":
         serve(endpoint, parser)
         return 0

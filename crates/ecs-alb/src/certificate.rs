@@ -116,10 +116,7 @@ impl Certificates {
 
 /// Lists the certificates of the region, whosesoever, with keys of every kind: of itself ACM lists RSA keys of up to 2048
 /// bits.
-///
-/// # Errors
-/// Any refusal by ACM.
-pub async fn all(acm: &Acm) -> Result<Vec<CertificateSummary>> {
+async fn all(acm: &Acm) -> Result<Vec<CertificateSummary>> {
     let kinds = KeyAlgorithm::values().iter().map(|kind| KeyAlgorithm::from(*kind)).collect();
     let every = Filters::builder().set_key_types(Some(kinds)).build();
     let all = acm.read.list_certificates().includes(every).into_paginator().items().send();

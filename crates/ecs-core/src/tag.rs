@@ -42,8 +42,8 @@ impl Identity {
     /// Returns the value of the tag `Name`: the name, with `_` for what not every service takes in a tag, such as the `*` of a
     /// certificate.
     ///
-    /// Letters, digits, spaces and `_.:/=+-@` are what all take:
-    /// <https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html>
+    /// Letters, digits, spaces and `_.:/=+-@` are what all take, such as ACM:
+    /// <https://docs.aws.amazon.com/acm/latest/APIReference/API_Tag.html>
     pub fn tag_name(&self) -> String {
         let fine = |c: &char| c.is_alphanumeric() || " _.:/=+-@".contains(*c);
         self.name.chars().map(|c| if fine(&c) { c } else { '_' }).collect()

@@ -168,7 +168,6 @@ impl Target {
 /// The flow log of a VPC.
 #[derive(Debug)]
 struct FlowLog {
-    identity: Identity,
     stack: Stack,
     vpc: VpcId,
     traffic: TrafficType,
@@ -209,21 +208,14 @@ impl Live {
 
 impl FlowLog {
     fn new(stack: &Stack, vpc: &VpcId, (traffic, target): (TrafficType, Target), list: &List) -> Self {
-        Self {
-            identity: identity(stack),
-            stack: stack.clone(),
-            vpc: vpc.clone(),
-            traffic,
-            target,
-            list: Rc::clone(list),
-        }
+        Self { stack: stack.clone(), vpc: vpc.clone(), traffic, target, list: Rc::clone(list) }
     }
 
     /// Makes it; `before` is the one whose place it takes, if any.
     async fn make(&self, ec2: &Ec2, before: &str) -> Result<String> {
         const CALL: &str = "ec2:CreateFlowLogs";
         let parts = [self.vpc.as_str(), self.traffic.as_str(), &format!("{:?}", self.target), before, &ec2::minutes()?];
-        let call = ec2.write.create_flow_logs().client_token(self.identity.token(&parts));
+        let call = ec2.write.create_flow_logs().client_token(identity(&self.stack).token(&parts));
         let call = call.resource_type(FlowLogsResourceType::Vpc).resource_ids(self.vpc.as_str());
         let call = call.traffic_type(self.traffic.clone());
         let call = match &self.target {
@@ -233,7 +225,7 @@ impl FlowLog {
             }
             Target::Bucket(arn) => call.log_destination_type(LogDestinationType::S3).log_destination(arn),
         };
-        let call = call.tag_specifications(ec2::tags(&self.identity, ResourceType::VpcFlowLog));
+        let call = call.tag_specifications(ec2::tags(&identity(&self.stack), ResourceType::VpcFlowLog));
         let reply = call.send().await.answer(CALL).map_err(|error| match error.code() {
             // A role takes its time to be known everywhere: <https://github.com/hashicorp/terraform-provider-aws/pull/25126>
             Some("InvalidParameter") if error.message().contains("Unable to assume") => error.with_kind(Kind::NotYet),
@@ -253,7 +245,7 @@ impl Resource for FlowLog {
     const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
     fn name(&self) -> String {
-        self.identity.name.clone()
+        identity(&self.stack).name
     }
 
     fn id(&self, live: &Live) -> String {
@@ -262,7 +254,7 @@ impl Resource for FlowLog {
 
     fn planned(&self) -> Live {
         Live {
-            id: ecs_core::id::planned(Self::KIND, &self.identity.name),
+            id: ecs_core::id::planned(Self::KIND, &identity(&self.stack).name),
             traffic: self.traffic.clone(),
             target: self.target.clone(),
             failure: None,
@@ -273,9 +265,10 @@ impl Resource for FlowLog {
     /// Returns the flow log that is wanted, or else the one that writes into the same place: EC2 takes no second one there
     /// (`FlowLogAlreadyExists`). One that writes elsewhere is another one.
     async fn find(&self, clients: &Clients) -> Result<Option<Live>> {
-        let all = flow_logs(&clients.ec2, &self.identity.stack, &self.list).await?;
+        let all = flow_logs(&clients.ec2, &self.stack.name, &self.list).await?;
+        let identity = identity(&self.stack);
         let of_vpc = all.iter().filter(|one| one.resource_id() == Some(self.vpc.as_str()));
-        let ours = of_vpc.filter(|one| ec2::is(&self.identity, one.tags())).map(Live::read);
+        let ours = of_vpc.filter(|one| ec2::is(&identity, one.tags())).map(Live::read);
         let (same, others): (Vec<_>, Vec<_>) = ours
             .filter(|live| live.target.is_same_place(&self.target))
             .partition(|live| live.target == self.target && live.traffic == self.traffic);
@@ -314,11 +307,11 @@ impl Resource for FlowLog {
     }
 
     fn owner(&self, live: &Live) -> Owner {
-        ec2::owner(&self.identity, &live.tags)
+        ec2::owner(&identity(&self.stack), &live.tags)
     }
 
     async fn adopt(&self, clients: &Clients, live: &Live) -> Result<()> {
-        ec2::adopt(&clients.ec2, &live.id, &self.identity).await
+        ec2::adopt(&clients.ec2, &live.id, &identity(&self.stack)).await
     }
 
     fn forget(&self) {

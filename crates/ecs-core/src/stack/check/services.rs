@@ -253,7 +253,7 @@ fn autoscaling(key: &str, service: &Service, found: &mut Vec<Mistake>) {
     let targets = [autoscaling.cpu, autoscaling.memory, autoscaling.requests_per_target];
     let tracks = targets.iter().any(Option::is_some);
     if autoscaling.requests_per_target.is_some() && service.shift().is_some() {
-        // Source: ECS's guide, "Target tracking": ALBRequestCountPerTarget counts at one target group.
+        // Source: ECS's guide, "Use a target metric to scale": no ALBRequestCountPerTarget with blue/green.
         let message = "requests are counted at one target group, and a deployment that shifts traffic has two in turn";
         let mistake = Mistake::value(place("requests_per_target"), message);
         found.push(mistake.hint("track `cpu` or `memory`").related(&["services", key, "deployment"]));
