@@ -120,6 +120,8 @@ async fn a_certificate_is_requested_proven_and_used_and_the_name_leads_to_the_lo
     let none = third.replace("domain = \"example.com\"\nredirect", "redirect");
     let plan = pipe(&cloud, "plan", &none).await.ok();
     assert!(plan.stderr.contains("alias example.com (in "), "{}", plan.stderr);
+    let plan = pipe(&cloud, "plan", "").await.ok();
+    assert!(plan.stderr.contains("certificate for *.example.com, app.example.com, example.com ("), "{}", plan.stderr);
     let gone = pipe(&cloud, "destroy", &none).await.ok();
     cloud.assert_nothing_left("").await;
     // By these ACM renews certificates of the same names in other regions.

@@ -239,7 +239,8 @@ impl Tool for Alb {
             if stack.alb.serves_https() {
                 run.ensure(&elb, ListenerCertificates::new(stack, listener)).await?;
             }
-            if stack.alb.certificate.is_some() {
+            // One that an earlier file asked for may be there although this one asks for none.
+            if stack.alb.certificate.is_some() || run.seeks_former() {
                 // Only now: before, the listener may have had one of them. In a plan it has it still.
                 let used = listener.certificate().into_iter().chain(wanted_certificate.as_deref());
                 Former::new(stack, used, &certificates).ensure(run, &dns.acm).await?;
